@@ -1,0 +1,70 @@
+"""Every limit and every time limit in one readable place, each with its unit and where the number comes from.
+
+A host is given a `Limits`; change one with `Limits(dial_timeout=60.0)`. Sizes are bytes, times are seconds.
+Numbers that a spec fixes for good (a frame's header length, say) stand in the protocol's own file instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one host allows, and how long it waits."""
+
+    # -- connecting -----------------------------------------------------------------------------------------
+    dial_timeout: float = 15.0  # one address, until the connection is usable; go-libp2p: 15 s
+    dial_attempt_delay: float = 0.25  # head start of one address over the next; RFC 8305: 250 ms
+    max_addresses_dialed: int = 25  # of one peer; js-libp2p MAX_PEER_ADDRS_TO_DIAL
+    dns_timeout: float = 10.0  # one look-up
+    dns_recursion: int = 32  # dnsaddr inside dnsaddr; js-libp2p
+    handshake_timeout: float = 10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
+    max_pending_inbound: int = 64  # connections not yet usable; go-libp2p transient scope
+    max_pending_inbound_per_ip: int = 32  # of them from one address: one flooder cannot take them all
+    max_connections: int = 1024  # in all
+    max_connections_per_peer: int = 8  # go-libp2p: 8
+    close_timeout: float = 2.0  # for a polite goodbye, then the connection is cut
+    duplicate_grace: float = 0.5  # how long the losing one of two simultaneous dials stays open, idle
+
+    # -- negotiation ----------------------------------------------------------------------------------------
+    negotiation_timeout: float = 10.0  # one stream's multistream-select; go-libp2p: 10 s
+    multistream_line: int = 1024  # one line, newline included; go-multistream
+    multistream_proposals: int = 64  # protocols that one dialer may try on one stream
+    multistream_ls: int = 1000  # protocol ids in our answer to `ls`
+
+    # -- yamux ----------------------------------------------------------------------------------------------
+    yamux_initial_window: int = 256 * 1024  # fixed by the spec
+    yamux_max_window: int = 16 * 1024 * 1024  # one stream; go-yamux MaxStreamWindowSize
+    yamux_max_frame: int = 64 * 1024  # body of one data frame that we send; go-libp2p MaxMessageSize
+    yamux_accept_backlog: int = 256  # inbound streams that no handler has taken yet; spec: 256
+    yamux_max_streams: int = 1024  # inbound streams open at once on one connection
+    yamux_max_queued_replies: int = 512  # pongs, resets and acks that wait for the socket
+    yamux_connection_memory: int = 64 * 1024 * 1024  # sum of the receive windows beyond the initial ones
+    keepalive_interval: float = 30.0  # between pings on an otherwise silent connection; go-yamux: 30 s
+    keepalive_timeout: float = 10.0  # for the pong, then the connection is lost; go-yamux: 10 s
+
+    # -- streams --------------------------------------------------------------------------------------------
+    write_buffer: int = 256 * 1024  # bytes that one stream may queue before `write` waits
+    max_streams_per_protocol_and_peer: int = 64  # inbound handlers of one protocol for one peer
+
+    # -- identify -------------------------------------------------------------------------------------------
+    identify_timeout: float = 30.0  # go-libp2p: 30 s; js-libp2p: 5 s
+    identify_part: int = 8 * 1024  # one message; go-libp2p signedIDSize
+    identify_parts: int = 10  # messages read before the sender is refused; go-libp2p maxMessages
+    identify_protocols: int = 128  # stored of one peer; go-libp2p maxProtocols
+    identify_addresses: int = 500  # stored of a connected peer; go-libp2p connectedPeerMaxAddrs
+    identify_addresses_after: int = 20  # kept after it left; go-libp2p recentlyConnectedPeerMaxAddrs
+    identify_push_concurrency: int = 32  # pushes worked on or sent at once; go-libp2p maxPushConcurrency
+    identify_push_interval: float = 1.0  # between two pushes that one peer may make us read, on average
+    peerstore_peers: int = 4096  # peers remembered after they left
+
+    # -- small protocols ------------------------------------------------------------------------------------
+    ping_timeout: float = 10.0  # one round trip; js-libp2p 10 s
+    ping_streams_per_peer: int = 2  # inbound at once; ping.md: two
+    fetch_message: int = 4 * 1024 * 1024  # one request or response
+    perf_idle_timeout: float = 30.0  # without a byte
+    message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax
+
+
+DEFAULT_LIMITS = Limits()
