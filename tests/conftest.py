@@ -1,4 +1,4 @@
-"""What holds for every test: Hypothesis' profiles, no silent skip in CI, and nothing left running."""
+"""What holds for every test: profiles, no silent skip in CI, nothing left running."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ settings.load_profile("ci" if IN_CI else "dev")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI=true a test that skips is a test that failed: nobody reads the list of skips there."""
+    """Under CI=true a skip is a failure: nobody reads the list of skips there."""
     report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
