@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,20 @@ def require(condition: object, reason: str) -> None:
 def load_vectors(name: str) -> Any:
     """The parsed contents of `tests/vectors/<name>`."""
     return json.loads((Path(__file__).parent / "vectors" / name).read_text("utf-8"))
+
+
+def repository_files(*patterns: str) -> list[Path]:
+    """The repository's own files (tracked, or new and not ignored) that match git pathspecs."""
+    command = [
+        "git",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--",
+        *patterns,
+    ]
+    listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    paths = (REPOSITORY / name for name in sorted(set(listed.stdout.split("\0"))) if name)
+    return [path for path in paths if path.is_file()]  # a deleted file is still listed

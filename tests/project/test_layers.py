@@ -11,7 +11,7 @@ import grimp
 import pytest
 
 from libp2p_lab.curriculum import CHAPTERS
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, repository_files
 
 PACKAGE = REPOSITORY / "libp2p_lab"
 CORES = [core for chapter in CHAPTERS for core in chapter.cores]
@@ -52,7 +52,7 @@ def test_a_core_does_no_io(graph: grimp.ImportGraph, core: str) -> None:
 def modules_importing_pb() -> dict[str, set[str]]:
     """Generated module -> the files that import it, as paths below the package."""
     users: dict[str, set[str]] = {}
-    for path in PACKAGE.rglob("*.py"):
+    for path in repository_files("libp2p_lab/*.py"):
         if path.parent.name == "pb":
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
