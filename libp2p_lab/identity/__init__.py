@@ -1,0 +1,1 @@
+"""Who is a peer, and where can it be reached?"""
