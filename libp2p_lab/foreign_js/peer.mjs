@@ -1,0 +1,306 @@
+// A js-libp2p peer that is driven by lines of JSON: requests on stdin, replies and events on stdout.
+//
+//   {"id": 1, "cmd": "start", "listen": ["/ip4/127.0.0.1/tcp/0"]}
+//   {"id": 1, "result": {"peer_id": "12D3KooW…", "addrs": ["/ip4/127.0.0.1/tcp/40123/p2p/12D3KooW…"]}}
+//   {"event": "connection:open", "peer_id": "…", "direction": "inbound", …}
+//   {"id": 2, "error": {"name": "UnexpectedPeerError", "message": "…"}}
+//
+// Requests run side by side. The program ends with its stdin, so it never outlives its caller.
+// libp2p_lab/foreign.py is the other end; peer.py in tests/interop/py speaks the same language with py-libp2p.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import {
+  generateKeyPair,
+  privateKeyFromProtobuf,
+  privateKeyToProtobuf
+} from '@libp2p/crypto/keys'
+import { echo } from '@libp2p/echo'
+import { fetch } from '@libp2p/fetch'
+import { identify, identifyPush } from '@libp2p/identify'
+import { mplex } from '@libp2p/mplex'
+import { noise } from '@libp2p/noise'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { ping } from '@libp2p/ping'
+import { plaintext } from '@libp2p/plaintext'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+
+const ECHO = '/echo/1.0.0'
+const PERF = '/perf/1.0.0'
+const STREAMS = 512 // of one protocol at once, each way
+const BLOCK = 64 * 1024
+const NOISE = randomBytes(1024 * 1024) // what is sent is cut from this, never from the start
+
+const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', rsa: 'RSA' }
+const SECURITY = { noise, tls, plaintext }
+const MUXERS = { yamux, mplex }
+const FULL_DUPLEX = { maxInboundStreams: STREAMS, maxOutboundStreams: STREAMS }
+
+let node
+const identified = new Map() // peer id -> the newest result of identify
+const identifying = new EventEmitter() // says the peer id when there is one
+
+function say (line) {
+  process.stdout.write(JSON.stringify(line) + '\n')
+}
+
+function pick (table, names, kind) {
+  return names.map(name => {
+    if (table[name] == null) throw new TypeError(`no ${kind} is called ${name}`)
+    return table[name]()
+  })
+}
+
+function describe (connection) {
+  return {
+    peer_id: connection.remotePeer.toString(),
+    remote_addr: connection.remoteAddr.toString(),
+    direction: connection.direction,
+    security: connection.encryption,
+    muxer: connection.multiplexer
+  }
+}
+
+function whom ({ peer_id: id, addr }) {
+  return addr == null ? peerIdFromString(id) : multiaddr(addr)
+}
+
+// The n-th block of what we send: no two neighbours alike, so that lost or swapped blocks change the hash.
+function block (n, length) {
+  const start = 1 + (n * 4099) % (NOISE.length - BLOCK - 1)
+  return NOISE.subarray(start, start + length)
+}
+
+async function send (stream, size, hash) {
+  for (let sent = 0, n = 0; sent < size; n++) {
+    const piece = block(n, Math.min(BLOCK, size - sent))
+    hash?.update(piece)
+    sent += piece.length
+    if (!stream.send(piece)) await stream.onDrain()
+  }
+}
+
+// Reads to the other side's half close and keeps nothing but the count and the hash.
+function drain (stream, hash) {
+  return new Promise((resolve, reject) => {
+    let count = 0
+    const finish = error => { error == null ? resolve(count) : reject(error) }
+    stream.addEventListener('message', ({ data }) => {
+      count += data.byteLength
+      for (const piece of data instanceof Uint8Array ? [data] : data) hash?.update(piece)
+    })
+    // A reset is an 'end' too; its error comes with 'close', right after.
+    stream.addEventListener('end', () => { if (!['reset', 'aborted'].includes(stream.status)) finish() })
+    stream.addEventListener('close', ({ error }) => finish(error))
+    if (stream.readableEnded) finish()
+  })
+}
+
+async function echoOnce (stream, size) {
+  const sent = createHash('sha256')
+  const received = createHash('sha256')
+  const answer = drain(stream, received)
+  answer.catch(() => {}) // it is awaited below; until then a failure to send is the better story
+  await send(stream, size, sent)
+  await stream.close() // for writing
+  const count = await answer
+  return { count, sha256: received.digest('hex'), sent_sha256: sent.digest('hex') }
+}
+
+// Answers /perf/1.0.0: eight bytes say how many to send back once the caller has finished.
+async function servePerf (stream) {
+  try {
+    const head = []
+    stream.addEventListener('message', ({ data }) => {
+      for (const byte of data.subarray(0, 8 - head.length)) head.push(byte)
+    })
+    await drain(stream)
+    await send(stream, Number(Buffer.from(head).readBigUInt64BE()))
+    await stream.close()
+  } catch (error) {
+    stream.abort(error)
+  }
+}
+
+const commands = {
+  async start ({
+    key_type: type = 'ed25519',
+    private_key: key,
+    listen = ['/ip4/127.0.0.1/tcp/0'],
+    security = ['noise'],
+    muxers = ['yamux']
+  }) {
+    if (node != null) throw new Error('already started')
+    if (KEY_TYPES[type] == null) throw new TypeError(`no key type is called ${type}`)
+    const privateKey = key == null
+      ? await generateKeyPair(KEY_TYPES[type])
+      : privateKeyFromProtobuf(Buffer.from(key, 'hex'))
+    node = await createLibp2p({
+      privateKey,
+      addresses: { listen },
+      transports: [tcp(), webSockets()],
+      connectionEncrypters: pick(SECURITY, security, 'secure channel'),
+      streamMuxers: pick(MUXERS, muxers, 'muxer'),
+      // Tests connect more often from one address than the five times a second that are let in otherwise.
+      connectionManager: { inboundConnectionThreshold: 1000 },
+      services: {
+        identify: identify(),
+        identifyPush: identifyPush(),
+        ping: ping(),
+        echo: echo({ ...FULL_DUPLEX, timeout: 120_000 }),
+        fetch: fetch()
+      }
+    })
+    node.addEventListener('connection:open', ({ detail }) => {
+      say({ event: 'connection:open', ...describe(detail) })
+    })
+    node.addEventListener('connection:close', ({ detail }) => {
+      say({ event: 'connection:close', ...describe(detail) })
+    })
+    node.addEventListener('peer:identify', ({ detail }) => {
+      identified.set(detail.peerId.toString(), detail)
+      identifying.emit(detail.peerId.toString())
+    })
+    await node.handle(PERF, servePerf, FULL_DUPLEX)
+    return { ...commands.addrs(), private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('hex') }
+  },
+
+  // What runs here: the program's name, its version and the version of Node.
+  version () {
+    const manifest = new URL('./node_modules/libp2p/package.json', import.meta.url)
+    const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
+    return { name: 'js-libp2p', version, runtime: `Node ${process.version}` }
+  },
+
+  addrs () {
+    return {
+      peer_id: node.peerId.toString(),
+      addrs: node.getMultiaddrs().map(String),
+      protocols: node.getProtocols()
+    }
+  },
+
+  async dial ({ addr, peer_id: id }) {
+    return describe(await node.dial(whom({ addr, peer_id: id })))
+  },
+
+  connections () {
+    return node.getConnections().map(describe)
+  },
+
+  // What identify has told us of a peer; waits for it, for it runs by itself after each connection.
+  async identify ({ peer_id: id }) {
+    if (!identified.has(id)) await once(identifying, id, { signal: AbortSignal.timeout(15_000) })
+    const result = identified.get(id)
+    const record = result.signedPeerRecord
+    return {
+      agent: result.agentVersion ?? null,
+      protocol_version: result.protocolVersion ?? null,
+      protocols: result.protocols,
+      listen_addrs: result.listenAddrs.map(String),
+      observed_addr: result.observedAddr?.toString() ?? null,
+      signed_record: record == null
+        ? null
+        : { seq: Number(record.seq), addrs: record.addresses.map(String) }
+    }
+  },
+
+  async ping (target) {
+    return { milliseconds: await node.services.ping.ping(whom(target)) }
+  },
+
+  // Sends `size` bytes, closes for writing, and reads them back. Without `negotiate_fully` the first bytes travel
+  // with the proposal of the protocol, before the other side has agreed to it.
+  async echo ({ size = 0, negotiate_fully: negotiateFully = true, ...target }) {
+    const stream = await node.dialProtocol(whom(target), ECHO, { negotiateFully })
+    return echoOnce(stream, size)
+  },
+
+  // Opens `count` streams before the first byte goes over any of them, then echoes over all at once.
+  async streams ({ count, size = 1024, ...target }) {
+    const target_ = whom(target)
+    const streams = await Promise.all(Array.from({ length: count }, () => node.dialProtocol(target_, ECHO)))
+    const answers = await Promise.all(streams.map(stream => echoOnce(stream, size)))
+    const echoed = answers.filter(a => a.count === size && a.sha256 === a.sent_sha256).length
+    return { opened: streams.length, echoed }
+  },
+
+  serve_fetch ({ prefix, values }) {
+    node.services.fetch.registerLookupFunction(prefix, async key => {
+      const value = values[Buffer.from(key).toString()]
+      return value == null ? undefined : Buffer.from(value, 'hex')
+    })
+    return null
+  },
+
+  async fetch ({ key, ...target }) {
+    const value = await node.services.fetch.fetch(whom(target), key)
+    return value == null ? null : Buffer.from(value).toString('hex')
+  },
+
+  async perf ({ upload, download, ...target }) {
+    const stream = await node.dialProtocol(whom(target), PERF)
+    const started = performance.now()
+    const answer = drain(stream)
+    answer.catch(() => {})
+    const head = Buffer.alloc(8)
+    head.writeBigUInt64BE(BigInt(download))
+    stream.send(head)
+    await send(stream, upload)
+    await stream.close()
+    const downloaded = await answer
+    return { uploaded: upload, downloaded, seconds: (performance.now() - started) / 1000 }
+  },
+
+  // Asks for a protocol that may not be there; which one was agreed on.
+  async negotiate ({ protocols, ...target }) {
+    const stream = await node.dialProtocol(whom(target), protocols)
+    const { protocol } = stream
+    stream.abort(new Error('only the name was wanted'))
+    return protocol
+  },
+
+  async close_connection ({ peer_id: id }) {
+    await node.hangUp(peerIdFromString(id))
+    return null
+  },
+
+  async stop () {
+    await node?.stop()
+    return null
+  }
+}
+
+function explain (error) {
+  const causes = (error.errors ?? [error.cause]).filter(cause => cause instanceof Error)
+  return { name: error.name, message: error.message, causes: causes.map(explain) }
+}
+
+async function answer (line) {
+  const { id, cmd, ...args } = JSON.parse(line)
+  try {
+    const command = commands[cmd]
+    if (command == null) throw new TypeError(`no command is called ${cmd}`)
+    if (node == null && !['start', 'stop', 'version'].includes(cmd)) throw new Error('not started')
+    say({ id, result: await command(args) })
+  } catch (error) {
+    say({ id, error: explain(error) })
+  }
+  if (cmd === 'stop') process.stdout.write('', () => process.exit(0))
+}
+
+process.stdout.on('error', () => process.exit(1)) // nobody listens any more
+const requests = createInterface({ input: process.stdin })
+requests.on('line', answer)
+requests.on('close', async () => {
+  setTimeout(() => process.exit(0), 2000).unref()
+  await commands.stop().catch(() => {})
+  process.exit(0)
+})
