@@ -1,0 +1,1 @@
+"""Generated protobuf code; only the codec beside this folder imports it."""
