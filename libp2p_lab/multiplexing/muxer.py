@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from libp2p_lab.errors import LimitExceeded, RemoteError
 from libp2p_lab.limits import Limits
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import Buffer
@@ -21,6 +22,13 @@ from libp2p_lab.wire.byte_stream import Buffer
 @dataclass(frozen=True, slots=True)
 class StreamOpened:
     """The remote opened a stream."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAccepted:
+    """The remote acknowledged a stream that we opened."""
 
     stream_id: int
 
@@ -76,19 +84,35 @@ class GoAwayReceived:
     code: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The remote broke a rule: the session is over, and what is queued for it ends with the reason.
+
+    This is an event and no exception so that what arrived before the broken rule is not lost.
+    """
+
+    error: RemoteError | LimitExceeded
+
+
 MuxerEvent = (
     StreamOpened
+    | StreamAccepted
     | DataReceived
     | WriteClosed
     | ResetReceived
     | WindowOpened
     | PongReceived
     | GoAwayReceived
+    | SessionFailed
 )
 
 
 class MuxerSession(Protocol):
     """One connection's muxing, as a state machine: bytes in, events and bytes out."""
+
+    def can_open_stream(self) -> bool:
+        """False while too many of our streams wait for the remote's acknowledgement."""
+        ...
 
     def open_stream(self) -> int:
         """Open a stream and return its id.
@@ -116,20 +140,24 @@ class MuxerSession(Protocol):
         """Drop the stream and what it has queued."""
         ...
 
+    def accept(self, stream_id: int) -> None:
+        """The application took charge of an inbound stream: it no longer counts against the backlog."""
+        ...
+
+    def stop_reading(self, stream_id: int) -> None:
+        """The application will read no more: what still arrives is thrown away."""
+        ...
+
     def consumed(self, stream_id: int, n: int, now: float = 0.0) -> None:
         """The application took `n` bytes: the remote may send as many again."""
         ...
 
     def receive_data(self, data: Buffer, now: float = 0.0) -> list[MuxerEvent]:
-        """Take bytes from the wire, in pieces of any size.
-
-        Raises: `RemoteError` or `LimitExceeded` when the remote broke a rule; the session is then over and
-            `data_to_send` holds the go-away that tells why.
-        """
+        """Take bytes from the wire, in pieces of any size. It never raises: see `SessionFailed`."""
         ...
 
     def data_to_send(self, limit: int = ...) -> bytes:
-        """The next bytes for the wire, at most about `limit`; `b""` when there are none."""
+        """The next bytes for the wire, about `limit` at most; `b""` when there are none."""
         ...
 
     def has_data_to_send(self) -> bool:

@@ -1,0 +1,595 @@
+"""Runs a muxer on a byte stream: one task reads, one task writes, and each stream is a `ByteStream` again.
+
+Two rules keep it from standing still, and both were learned the hard way:
+
+- The reader never waits for a write. What it has to answer (pongs, window updates, resets) it queues; the writer sends
+  it. If readers flushed their own answers, two peers that push at each other would both wait for the other to read.
+- There is one writer. Streams queue into the session and wait only while their own queue is long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import assert_never
+
+from libp2p_lab.errors import (
+    ConnectionLost,
+    LabError,
+    LocalError,
+    ProtocolViolation,
+    StreamClosed,
+    StreamReset,
+)
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing.connection import ConnectionInfo, StreamDirection
+from libp2p_lab.multiplexing.muxer import (
+    DataReceived,
+    GoAwayReceived,
+    MuxerEvent,
+    MuxerSession,
+    PongReceived,
+    ResetReceived,
+    SessionFailed,
+    StreamAccepted,
+    StreamOpened,
+    WindowOpened,
+    WriteClosed,
+)
+from libp2p_lab.negotiation.negotiate import Negotiation
+from libp2p_lab.trace import Probe
+from libp2p_lab.transports.signal import Signal
+from libp2p_lab.wire.byte_stream import (
+    Buffer,
+    ByteStream,
+    read_exactly,
+    read_message,
+    write_message,
+)
+
+READ_SIZE = 64 * 1024
+_ALL = 1 << 62
+
+
+class MuxedStream:
+    """One stream of a connection: a `Stream`.
+
+    Attributes:
+        id: its number, the same at both ends.
+        protocol: what was negotiated; "" before that.
+        direction: "outbound" if we opened it.
+        connection: the connection that carries it.
+        bytes_read, bytes_written: what the application moved so far.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_incoming",
+        "_negotiation",
+        "_outgoing",
+        "_readable",
+        "_reading",
+        "_writable",
+        "bytes_read",
+        "bytes_written",
+        "connection",
+        "direction",
+        "id",
+        "probe",
+        "protocol",
+    )
+
+    def __init__(
+        self, connection: MuxedConnection, stream_id: int, direction: StreamDirection
+    ) -> None:
+        self.id = stream_id
+        self.connection = connection
+        self.direction: StreamDirection = direction
+        self.protocol = ""
+        self.bytes_read = self.bytes_written = 0
+        self.probe = connection.probe.on("stream", f"{connection.info.id}/{stream_id}")
+        self._chunks: deque[bytes] = deque()
+        self._readable = Signal()
+        self._writable = Signal()
+        self._incoming = "open"  # or "ended" by the remote, "closed" by us, "reset", "lost"
+        self._outgoing = "open"  # or "closed" by us, "reset", "lost"
+        self._reading = False
+        self._negotiation: Negotiation | None = None
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    async def read(self, n: int = -1) -> bytes:
+        """Up to `n` bytes as soon as there are any, `b""` at the end; with `n=-1` everything to the end.
+
+        Raises: `StreamReset`, `ConnectionLost`, or `StreamClosed` after our own `close`.
+        """
+        if n < 0:
+            parts = []
+            while part := await self.read(_ALL):
+                parts.append(part)
+            return b"".join(parts)
+        if self._negotiation is not None:
+            await self._finish_negotiation()
+        while not self._chunks:
+            if self._incoming != "open":
+                return self._read_at_end()
+            if self._reading:
+                raise LocalError("two tasks read the same stream at once: bytes would go astray")
+            self._reading = True
+            try:
+                await self._readable.wait()
+            finally:
+                self._reading = False
+        chunk = self._chunks[0]
+        if len(chunk) <= n:
+            self._chunks.popleft()
+        else:
+            self._chunks[0] = chunk[n:]
+            chunk = chunk[:n]
+        if self.protocol:
+            if self.probe.trace.listeners:
+                self.probe.emit("received", chunk, self.bytes_read)
+            self.bytes_read += len(chunk)
+        self.connection.give_credit(self.id, len(chunk))
+        return chunk
+
+    def _read_at_end(self) -> bytes:
+        match self._incoming:
+            case "ended":
+                return b""
+            case "closed":
+                raise StreamClosed(f"stream {self.id} was closed by us")
+            case "reset":
+                raise StreamReset(f"stream {self.id} was reset")
+            case _:
+                raise self.connection.loss()
+
+    async def read_exactly(self, n: int) -> bytes:
+        """Exactly `n` bytes.
+
+        Raises: `MalformedMessage` if the stream ends before; what `read` raises.
+        """
+        return await read_exactly(self, n)
+
+    async def read_message(self, limit: int) -> bytes:
+        """One message with its length as a varint before it.
+
+        Args:
+            limit: the longest accepted, in bytes.
+
+        Raises: `LimitExceeded` before anything is read beyond the length; `MalformedMessage`; what `read` raises.
+        """
+        return await read_message(self, limit)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self.read(READ_SIZE):
+            yield chunk
+
+    # -- writing ----------------------------------------------------------------------------------------------
+
+    async def write(self, data: Buffer) -> None:
+        """Queue `data` and wait while too much of this stream is queued (back pressure).
+
+        Raises: `StreamClosed` after `close_write`; `StreamReset`; `ConnectionLost`.
+        """
+        if self._outgoing != "open":
+            raise self._write_failure()
+        connection = self.connection
+        if self.protocol:
+            if self.probe.trace.listeners:
+                self.probe.emit("sent", bytes(data), self.bytes_written)
+            self.bytes_written += len(data)
+        if not connection.queue(self.id, data):
+            return
+        while self._outgoing == "open" and connection.is_full(self.id):
+            connection.blocked.add(self)
+            await self._writable.wait()
+        if self._outgoing != "open":
+            raise self._write_failure()
+
+    def _write_failure(self) -> LabError:
+        match self._outgoing:
+            case "closed":
+                return StreamClosed(f"stream {self.id} is closed for writing")
+            case "reset":
+                return StreamReset(f"stream {self.id} was reset")
+            case _:
+                return self.connection.loss()
+
+    async def write_message(self, message: Buffer) -> None:
+        """Write one message with its length as a varint before it."""
+        await write_message(self, message)
+
+    # -- ending -----------------------------------------------------------------------------------------------
+
+    async def close_write(self) -> None:
+        """Half close: the remote reads to the end of what was written, and we can still read."""
+        if self._outgoing == "open":
+            self._outgoing = "closed"
+            self.connection.end_writing(self.id)
+            self._writable.notify()
+            self._end_if_over("closed")
+
+    async def close(self) -> None:
+        """Close both directions. What was written still arrives; what the remote still sends is dropped."""
+        await self.close_write()
+        if self._incoming == "open":
+            self._incoming = "closed"
+            self._chunks.clear()
+            self.connection.end_reading(self.id)
+            self._readable.notify()
+            self._end_if_over("closed")
+
+    async def reset(self) -> None:
+        """Drop the stream at once. Both sides see `StreamReset`."""
+        if self.is_open:
+            self.connection.reset_stream(self.id)
+            self.fail("reset", "reset by us")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still arrive or be written."""
+        return self._incoming == "open" or self._outgoing == "open"
+
+    def _end_if_over(self, how: str) -> None:
+        if not self.is_open:
+            self.connection.forget(self, how)
+
+    # -- negotiation ------------------------------------------------------------------------------------------
+
+    def expect(self, negotiation: Negotiation) -> None:
+        """The protocol was assumed; the remote's answer is looked at by the first `read`."""
+        self._negotiation = negotiation
+
+    async def _finish_negotiation(self) -> None:
+        negotiation, self._negotiation = self._negotiation, None
+        protocol, self.protocol = self.protocol, ""
+        assert negotiation is not None
+        try:
+            async with asyncio.timeout(self.connection.limits.negotiation_timeout):
+                self.protocol = await negotiation.finish()
+        except BaseException:
+            self.protocol = protocol
+            await self.reset()
+            raise
+
+    # -- the connection calls these ---------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Bytes arrived."""
+        if self._incoming == "open":
+            self._chunks.append(data)
+            self._readable.notify()
+
+    def end(self) -> None:
+        """The remote will send no more."""
+        if self._incoming == "open":
+            self._incoming = "ended"
+            self._readable.notify()
+            self._end_if_over("closed")
+
+    def fail(self, state: str, how: str) -> None:
+        """The stream was "reset", or "lost" with its connection. What came before a clean end stays readable."""
+        was_open = self.is_open
+        if self._incoming == "open":
+            self._incoming = state
+            if state == "reset":
+                self._chunks.clear()
+        if self._outgoing == "open":
+            self._outgoing = state
+        self._readable.notify()
+        self._writable.notify()
+        if was_open:
+            self.connection.forget(self, how)
+
+    def wake_writer(self) -> None:
+        """There may be room again."""
+        self._writable.notify()
+
+
+class MuxedConnection:
+    """A muxer at work on a secure stream: a `Connection`.
+
+    Args:
+        channel: the secure stream below.
+        session: the muxer's core.
+        info: the facts about this connection.
+        limits: buffers and time limits.
+        clock: gives seconds.
+        probe: of the connection; streams get their own from it.
+        on_stream: called with each stream that the remote opens; it must return at once.
+        on_stream_end: called with each stream that is over, and how it ended.
+
+    Attributes:
+        info: the facts about this connection; the most used have properties of their own.
+        streams: open streams by id.
+        rtt: the last measured round trip in seconds, None before the first.
+    """
+
+    def __init__(
+        self,
+        channel: ByteStream,
+        session: MuxerSession,
+        info: ConnectionInfo,
+        *,
+        limits: Limits,
+        clock: Callable[[], float],
+        probe: Probe,
+        on_stream: Callable[[MuxedStream], None],
+        on_stream_end: Callable[[MuxedStream, str], None],
+    ) -> None:
+        self.info = info
+        self.limits = limits
+        self.probe = probe
+        self.streams: dict[int, MuxedStream] = {}
+        self.blocked: set[MuxedStream] = set()  # writers that wait for room
+        self.rtt: float | None = None
+        self._channel = channel
+        self._session = session
+        self._clock = clock
+        self._on_stream = on_stream
+        self._on_stream_end = on_stream_end
+        self._wake = Signal()  # there is something to write
+        self._changed = Signal()  # a stream was acknowledged, all was sent, or the connection ended
+        self._writer_waits = False
+        self._heard_at = clock()
+        self._silent = False  # for longer than the limits allow
+        self._timer: asyncio.TimerHandle
+        self._ended: ConnectionLost | None = None
+
+    @property
+    def id(self) -> int:
+        """This host's number for the connection."""
+        return self.info.id
+
+    @property
+    def remote_peer(self) -> PeerId:
+        """The proven peer."""
+        return self.info.remote_peer
+
+    @property
+    def remote_addr(self) -> Multiaddr:
+        """The other end, as we see it."""
+        return self.info.remote_addr
+
+    @property
+    def local_addr(self) -> Multiaddr:
+        """Our end."""
+        return self.info.local_addr
+
+    @property
+    def direction(self) -> StreamDirection:
+        """ "outbound" if we dialed."""
+        return self.info.direction
+
+    @property
+    def transport(self) -> str:
+        """The transport's name."""
+        return self.info.transport
+
+    @property
+    def security(self) -> str:
+        """The security protocol's id."""
+        return self.info.security
+
+    @property
+    def muxer(self) -> str:
+        """The muxer's id."""
+        return self.info.muxer
+
+    @property
+    def limited(self) -> bool:
+        """Whether it runs over a relay that limits time or bytes."""
+        return self.info.limited
+
+    @property
+    def is_open(self) -> bool:
+        """Whether streams can be used."""
+        return self._ended is None
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read and write until the connection ends. Whoever owns the connection runs this as a task.
+
+        It returns after a clean end by either side.
+
+        Raises: `RemoteError` or `LimitExceeded` if the remote broke a rule; `ConnectionLost`.
+        """
+        reason = "closed"
+        self._look_for_silence()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._write_loop())
+                await self._read_loop()
+                writer.cancel()
+            async with asyncio.timeout(self.limits.close_timeout):
+                await self._channel.close()
+        except* (LabError, TimeoutError) as group:
+            error = group.exceptions[0]
+            reason = str(error)
+            raise error from None
+        finally:
+            self._end(ConnectionLost(f"connection to {self.remote_peer} is gone: {reason}"))
+            await self._channel.reset()
+
+    async def _read_loop(self) -> None:
+        session, channel, clock = self._session, self._channel, self._clock
+        while data := await channel.read(READ_SIZE):
+            now = self._heard_at = clock()
+            for event in session.receive_data(data, now):
+                if isinstance(event, SessionFailed):
+                    await self._send_everything()
+                    raise event.error
+                self._handle(event)
+            if self._writer_waits and session.has_data_to_send():
+                self._wake.notify()
+
+    async def _write_loop(self) -> None:
+        session, channel = self._session, self._channel
+        while True:
+            data = session.data_to_send()
+            if data:
+                await channel.write(data)
+                if self.blocked:
+                    self._wake_writers()
+                continue
+            self._writer_waits = True
+            self._changed.notify()
+            await self._wake.wait()
+            self._writer_waits = False
+            if self._silent:
+                raise ConnectionLost("the remote does not answer pings any more")
+
+    def _wake_writers(self) -> None:
+        for stream in [
+            s for s in self.blocked if 2 * self._session.unsent(s.id) <= self.limits.write_buffer
+        ]:
+            self.blocked.discard(stream)
+            stream.wake_writer()
+
+    def _look_for_silence(self) -> None:
+        """A timer: ping a silent remote, and give it up when even that is not answered."""
+        limits = self.limits
+        silence = self._clock() - self._heard_at
+        if silence >= limits.keepalive_interval + limits.keepalive_timeout:
+            self._silent = True
+            self._wake.notify()
+            return
+        if silence >= limits.keepalive_interval:
+            self._session.ping(self._clock())
+            self._wake_if_needed()
+            delay = limits.keepalive_timeout
+        else:
+            delay = limits.keepalive_interval - silence
+        self._timer = asyncio.get_running_loop().call_later(delay, self._look_for_silence)
+
+    async def _send_everything(self) -> None:
+        """Wait until the writer has sent all that is queued, within the time limit."""
+        self._wake.notify()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.close_timeout):
+                while self.is_open and (self._session.has_data_to_send() or not self._writer_waits):
+                    await self._changed.wait()
+
+    def _handle(self, event: MuxerEvent) -> None:
+        match event:
+            case DataReceived(stream_id, data):
+                stream = self.streams.get(stream_id)
+                if stream is not None:
+                    stream.feed(data)
+            case WindowOpened() | SessionFailed():
+                pass  # the writer is woken after each batch of events; the reader raises
+            case StreamOpened(stream_id):
+                stream = MuxedStream(self, stream_id, "inbound")
+                self.streams[stream_id] = stream
+                self._on_stream(stream)
+            case StreamAccepted():
+                self._changed.notify()
+            case WriteClosed(stream_id):
+                stream = self.streams.get(stream_id)
+                if stream is not None:
+                    stream.end()
+            case ResetReceived(stream_id):
+                stream = self.streams.get(stream_id)
+                if stream is not None:
+                    stream.fail("reset", "reset by peer")
+            case PongReceived(rtt):
+                self.rtt = rtt
+            case GoAwayReceived(code):
+                if code:
+                    raise ProtocolViolation(f"the remote ends the session with code {code}")
+            case _:
+                assert_never(event)
+
+    def _end(self, loss: ConnectionLost) -> None:
+        self._ended = loss
+        self._timer.cancel()
+        for stream in tuple(self.streams.values()):
+            stream.fail("lost", "lost")
+        self._changed.notify()
+
+    def loss(self) -> ConnectionLost:
+        """Why nothing works any more, as a fresh error to raise."""
+        return ConnectionLost(str(self._ended))
+
+    async def close(self) -> None:
+        """Say goodbye, send what is queued, and close. Cut off what takes longer than the limits allow."""
+        self._session.go_away()
+        await self._send_everything()
+        if self.is_open:
+            with contextlib.suppress(TimeoutError, LabError):
+                async with asyncio.timeout(self.limits.close_timeout):
+                    await self._channel.close_write()
+                    while self.is_open:
+                        await self._changed.wait()
+        await self._channel.reset()
+        while self.is_open:
+            await self._changed.wait()
+
+    # -- for the application ----------------------------------------------------------------------------------
+
+    async def open_stream(self) -> MuxedStream:
+        """A fresh stream, its protocol not yet negotiated. Waits while the remote's backlog is full.
+
+        Raises: `ConnectionLost`. The caller sets the time limit.
+        """
+        while not self._session.can_open_stream():
+            if not self.is_open:
+                raise self.loss()
+            await self._changed.wait()
+        if not self.is_open:
+            raise self.loss()
+        stream = MuxedStream(self, self._session.open_stream(), "outbound")
+        self.streams[stream.id] = stream
+        return stream
+
+    # -- streams call these -----------------------------------------------------------------------------------
+
+    def queue(self, stream_id: int, data: Buffer) -> bool:
+        """Queue data of a stream; True if the stream should wait before it queues more."""
+        self._session.send(stream_id, data)
+        if self._writer_waits:
+            self._wake.notify()
+        return self.is_full(stream_id)
+
+    def is_full(self, stream_id: int) -> bool:
+        """Whether too much of a stream is queued."""
+        return self._session.unsent(stream_id) > self.limits.write_buffer
+
+    def give_credit(self, stream_id: int, n: int) -> None:
+        """The application took `n` bytes of a stream."""
+        self._session.consumed(stream_id, n, self._clock())
+        self._wake_if_needed()
+
+    def accept(self, stream_id: int) -> None:
+        """A handler took charge of an inbound stream."""
+        self._session.accept(stream_id)
+
+    def end_writing(self, stream_id: int) -> None:
+        """A stream will write no more."""
+        self._session.close_write(stream_id)
+        self._wake_if_needed()
+
+    def end_reading(self, stream_id: int) -> None:
+        """A stream will read no more."""
+        self._session.stop_reading(stream_id)
+
+    def reset_stream(self, stream_id: int) -> None:
+        """A stream is dropped by us."""
+        self._session.reset(stream_id)
+        self._wake_if_needed()
+
+    def forget(self, stream: MuxedStream, how: str) -> None:
+        """A stream is over."""
+        self.streams.pop(stream.id, None)
+        self.blocked.discard(stream)
+        self._on_stream_end(stream, how)
+
+    def _wake_if_needed(self) -> None:
+        if self._writer_waits and self._session.has_data_to_send():
+            self._wake.notify()

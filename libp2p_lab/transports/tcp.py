@@ -1,0 +1,302 @@
+"""TCP: `/ip4/127.0.0.1/tcp/4001`, `/dns4/example.org/tcp/4001`, …
+
+The only file that knows about sockets. asyncio moves the bytes; `TcpStream` turns its callbacks into a
+`ByteStream`. TCP keeps no message boundaries: one write may arrive in many reads, and many writes in one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+import ifaddr
+
+from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.trace import Probe
+from libp2p_lab.transports.signal import Signal
+from libp2p_lab.transports.transport import OnConnection
+from libp2p_lab.wire.byte_stream import Buffer
+
+RECEIVE_SIZE = 256 * 1024
+HIGH_WATER = 512 * 1024  # bytes received and not read at which we stop receiving: back pressure
+WRITE_HIGH_WATER = 256 * 1024
+BACKLOG = 512
+
+
+class _Scratch(threading.local):
+    """Where a loop receives into. One for each thread is enough: what arrives is copied out at once."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(RECEIVE_SIZE))
+
+
+_SCRATCH = _Scratch()
+
+
+class TcpStream(asyncio.BufferedProtocol):
+    """One TCP connection: a `RawConnection`."""
+
+    __slots__ = (
+        "_chunks",
+        "_closed",
+        "_gone",
+        "_lost",
+        "_on_connection",
+        "_read_paused",
+        "_readable",
+        "_received",
+        "_sent",
+        "_size",
+        "_transport",
+        "_writable",
+        "_write_closed",
+        "_write_paused",
+        "ended",
+        "probe",
+    )
+
+    def __init__(self, on_connection: OnConnection | None = None) -> None:
+        self._on_connection = on_connection
+        self._transport: asyncio.Transport
+        self._chunks: deque[bytes] = deque()
+        self._size = 0  # bytes in `_chunks`
+        self._readable = Signal()
+        self._writable = Signal()
+        self._closed = Signal()
+        self._read_paused = self._write_paused = False
+        self._write_closed = False
+        self._gone = False
+        self._lost: ConnectionLost | None = None  # why, unless the end was a clean one
+        self._received = self._sent = 0
+        self.ended = False  # nothing more will arrive
+        self.probe = Probe(layer="transport")
+
+    # -- asyncio calls these --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._on_connection is not None:
+            self._on_connection(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where asyncio shall put what it receives."""
+        return _SCRATCH.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """`nbytes` were received."""
+        data = bytes(_SCRATCH.view[:nbytes])
+        if self.probe.trace.listeners:
+            self.probe.emit("received", data, self._received)
+        self._received += nbytes
+        self._chunks.append(data)
+        self._size += nbytes
+        if self._size >= HIGH_WATER and not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
+        self._readable.notify()
+
+    def eof_received(self) -> bool:
+        """The remote will send no more. True keeps our half open."""
+        self.ended = True
+        self._readable.notify()
+        return True
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The socket takes bytes again."""
+        self._write_paused = False
+        self._writable.notify()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: by our wish (None), or not."""
+        self._gone = True
+        if exc is not None:
+            self._lost = ConnectionLost(f"TCP connection lost: {exc}")
+        self.ended = True
+        self._write_paused = False
+        for signal in (self._readable, self._writable, self._closed):
+            signal.notify()
+
+    # -- the layers above call these ------------------------------------------------------------------------
+
+    async def read(self, n: int = -1) -> bytes:
+        """As `ByteStream.read`."""
+        if n < 0:
+            parts = []
+            while part := await self.read(RECEIVE_SIZE):
+                parts.append(part)
+            return b"".join(parts)
+        while not self._chunks:
+            if self._lost is not None:
+                raise self._lost
+            if self.ended:
+                return b""
+            await self._readable.wait()
+        chunk = self._chunks[0]
+        if len(chunk) <= n:
+            self._chunks.popleft()
+        else:
+            self._chunks[0] = chunk[n:]
+            chunk = chunk[:n]
+        self._size -= len(chunk)
+        if self._read_paused and self._size < HIGH_WATER // 2 and not self._gone:
+            self._read_paused = False
+            self._transport.resume_reading()
+        return chunk
+
+    async def write(self, data: Buffer) -> None:
+        """As `ByteStream.write`."""
+        if self._write_closed:
+            raise StreamClosed("write after close_write")
+        if self._gone:
+            raise self._lost or ConnectionLost("TCP connection closed")
+        if self.probe.trace.listeners:
+            self.probe.emit("sent", bytes(data), self._sent)
+        self._sent += len(data)
+        self._transport.write(data)
+        while self._write_paused:
+            await self._writable.wait()
+
+    async def close_write(self) -> None:
+        """As `ByteStream.close_write`: sends FIN behind what was written."""
+        if not self._write_closed and not self._gone:
+            self._write_closed = True
+            self._transport.write_eof()
+
+    async def close(self) -> None:
+        """As `ByteStream.close`: returns when everything written is with the kernel. Set a time limit around it."""
+        self._write_closed = True
+        self._transport.close()
+        while not self._gone:
+            await self._closed.wait()
+
+    async def reset(self) -> None:
+        """As `ByteStream.reset`."""
+        self._write_closed = True
+        self._transport.abort()
+
+    @property
+    def local_addr(self) -> Multiaddr:
+        """Our end."""
+        return _to_multiaddr(self._transport.get_extra_info("sockname"))
+
+    @property
+    def remote_addr(self) -> Multiaddr:
+        """The other end."""
+        return _to_multiaddr(self._transport.get_extra_info("peername"))
+
+
+class TcpListener:
+    """Waits for TCP connections."""
+
+    __slots__ = ("_server",)
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    @property
+    def addrs(self) -> Sequence[Multiaddr]:
+        """Where it listens: each interface's address in place of 0.0.0.0 and ::."""
+        addrs: list[Multiaddr] = []
+        for sock in self._server.sockets:
+            host, port = sock.getsockname()[:2]
+            addrs.extend(_to_multiaddr((ip, port)) for ip in _interfaces(host))
+        return addrs
+
+    async def close(self) -> None:
+        """Stop listening. Connections that have arrived stay open."""
+        self._server.close()
+
+
+class TCP:
+    """The transport `tcp`."""
+
+    __slots__ = ()
+
+    name = "tcp"
+
+    def can_dial(self, addr: Multiaddr) -> bool:
+        """Whether this is an IP address or a dns name, and a TCP port, and nothing more."""
+        names = addr.without_peer().names
+        return (
+            names[-1:] == ("tcp",)
+            and len(names) == 2 + (names[0] == "ip6zone")
+            and names[-2] in _HOST_NAMES
+        )
+
+    def can_listen(self, addr: Multiaddr) -> bool:
+        """As `can_dial`, but with an IP address."""
+        return self.can_dial(addr) and addr.names[0] in ("ip4", "ip6", "ip6zone")
+
+    async def dial(self, addr: Multiaddr) -> TcpStream:
+        """As `Transport.dial`. A dns name is looked up by the operating system here; `dns.py` does it beforehand."""
+        host, port, family = _to_host_port(self, addr)
+        _, stream = await asyncio.get_running_loop().create_connection(
+            TcpStream, host, port, family=family
+        )
+        return stream
+
+    async def listen(self, addr: Multiaddr, on_connection: OnConnection) -> TcpListener:
+        """As `Transport.listen`."""
+        if not self.can_listen(addr):
+            raise LocalError(f"TCP listens at an IP address and a port, not at {addr}")
+        host, port, family = _to_host_port(self, addr)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: TcpStream(on_connection), host, port, family=family, backlog=BACKLOG
+        )
+        return TcpListener(server)
+
+
+_HOST_NAMES = {
+    "ip4": socket.AF_INET,
+    "ip6": socket.AF_INET6,
+    "dns": socket.AF_UNSPEC,
+    "dns4": socket.AF_INET,
+    "dns6": socket.AF_INET6,
+}
+
+
+def _to_host_port(transport: TCP, addr: Multiaddr) -> tuple[str, int, int]:
+    if not transport.can_dial(addr):
+        raise LocalError(f"not a TCP address: {addr}")
+    parts = {part.name: part.value for part in addr.without_peer().parts}
+    family, host = next((_HOST_NAMES[name], parts[name]) for name in parts if name in _HOST_NAMES)
+    if "ip6zone" in parts:
+        host = f"{host}%{parts['ip6zone']}"
+    return host, int(parts["tcp"]), family
+
+
+def _to_multiaddr(sockname: tuple[str, int] | tuple[str, int, int, int]) -> Multiaddr:
+    host, _, zone = sockname[0].partition("%")
+    version = ipaddress.ip_address(host).version
+    prefix = f"/ip6zone/{zone}" if zone else ""
+    return Multiaddr(f"{prefix}/ip{version}/{host}/tcp/{sockname[1]}")
+
+
+def _interfaces(host: str) -> Sequence[str]:
+    """The addresses that a wildcard stands for; link-local ones are left out, for nobody can dial them."""
+    if host not in ("0.0.0.0", "::"):
+        return [host]
+    wanted = ipaddress.ip_address(host).version
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for entry in adapter.ips:
+            ip = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
+            address = ipaddress.ip_address(ip)
+            if address.version == wanted and not address.is_link_local:
+                found.append(ip)
+    return found
