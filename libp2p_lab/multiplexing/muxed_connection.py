@@ -52,6 +52,7 @@ from libp2p_lab.wire.byte_stream import (
 )
 
 READ_SIZE = 64 * 1024
+SMALL_WRITE = 8 * 1024  # leaves at once; the writer gathers longer ones into full frames
 _ALL = 1 << 62
 
 
@@ -183,8 +184,9 @@ class MuxedStream:
             if self.probe.trace.listeners:
                 self.probe.emit("sent", bytes(data), self.bytes_written)
             self.bytes_written += len(data)
-        if not connection.queue(self.id, data):
-            return
+        connection.queue(self.id, data)
+        if connection.writer_waits and len(data) <= SMALL_WRITE:
+            await connection.flush()
         while self._outgoing == "open" and connection.is_full(self.id):
             connection.blocked.add(self)
             await self._writable.wait()
@@ -335,7 +337,7 @@ class MuxedConnection:
         self._on_stream_end = on_stream_end
         self._wake = Signal()  # there is something to write
         self._changed = Signal()  # a stream was acknowledged, all was sent, or the connection ended
-        self._writer_waits = False
+        self.writer_waits = False  # nobody sends now
         self._heard_at = clock()
         self._silent = False  # for longer than the limits allow
         self._timer: asyncio.TimerHandle
@@ -426,7 +428,7 @@ class MuxedConnection:
                     await self._send_everything()
                     raise event.error
                 self._handle(event)
-            if self._writer_waits and session.has_data_to_send():
+            if self.writer_waits and session.has_data_to_send():
                 self._wake.notify()
 
     async def _write_loop(self) -> None:
@@ -435,22 +437,23 @@ class MuxedConnection:
             data = session.data_to_send()
             if data:
                 await channel.write(data)
-                if self.blocked:
-                    self._wake_writers()
+                self._after_write()
                 continue
-            self._writer_waits = True
-            self._changed.notify()
+            self.writer_waits = True
             await self._wake.wait()
-            self._writer_waits = False
+            self.writer_waits = False
             if self._silent:
                 raise ConnectionLost("the remote does not answer pings any more")
 
-    def _wake_writers(self) -> None:
-        for stream in [
-            s for s in self.blocked if 2 * self._session.unsent(s.id) <= self.limits.write_buffer
-        ]:
-            self.blocked.discard(stream)
-            stream.wake_writer()
+    def _after_write(self) -> None:
+        session = self._session
+        if not session.has_data_to_send():
+            self._changed.notify()
+        if self.blocked:
+            room = self.limits.write_buffer // 2
+            for stream in [one for one in self.blocked if session.unsent(one.id) <= room]:
+                self.blocked.discard(stream)
+                stream.wake_writer()
 
     def _look_for_silence(self) -> None:
         """A timer: ping a silent remote, and give it up when even that is not answered."""
@@ -473,7 +476,7 @@ class MuxedConnection:
         self._wake.notify()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.limits.close_timeout):
-                while self.is_open and (self._session.has_data_to_send() or not self._writer_waits):
+                while self.is_open and (self._session.has_data_to_send() or not self.writer_waits):
                     await self._changed.wait()
 
     def _handle(self, event: MuxerEvent) -> None:
@@ -550,12 +553,23 @@ class MuxedConnection:
 
     # -- streams call these -----------------------------------------------------------------------------------
 
-    def queue(self, stream_id: int, data: Buffer) -> bool:
-        """Queue data of a stream; True if the stream should wait before it queues more."""
+    def queue(self, stream_id: int, data: Buffer) -> None:
+        """Queue data of a stream. It leaves with the next `flush`, or when the writer has its turn."""
         self._session.send(stream_id, data)
-        if self._writer_waits:
-            self._wake.notify()
-        return self.is_full(stream_id)
+        self._wake.notify()
+
+    async def flush(self) -> None:
+        """Send now what is queued: the caller takes the writer's place, which spares a change of tasks.
+
+        Only streams call this, and only while the writer waits.
+        """
+        self.writer_waits = False
+        try:
+            await self._channel.write(self._session.data_to_send())
+        finally:
+            self.writer_waits = True
+            self._after_write()
+            self._wake_if_needed()
 
     def is_full(self, stream_id: int) -> bool:
         """Whether too much of a stream is queued."""
@@ -591,5 +605,5 @@ class MuxedConnection:
         self._on_stream_end(stream, how)
 
     def _wake_if_needed(self) -> None:
-        if self._writer_waits and self._session.has_data_to_send():
+        if self.writer_waits and self._session.has_data_to_send():
             self._wake.notify()

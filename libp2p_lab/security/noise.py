@@ -199,22 +199,33 @@ class NoiseChannel:
 
         Raises: `ProtocolViolation` if a message is shorter than its tag, or the tag does not fit.
         """
-        if self._buffer:
-            data = self._buffer + data
+        plaintexts: list[bytes] = []
         view = memoryview(data)
-        position, size = 0, len(data)
-        plaintexts = []
-        while size - position >= 2:
-            length = data[position] << 8 | data[position + 1]
-            if length < TAG_LENGTH:
-                raise ProtocolViolation(f"Noise message of {length} bytes: shorter than its tag")
-            start, end = position + 2, position + 2 + length
-            if end > size:
-                break
-            plaintexts.append(self._open_one(view[start:end]))
-            position = end
-        self._buffer = bytes(view[position:]) if position < size else b""
+        while self._buffer:
+            # Complete the message that the last piece began; copy no more than that one.
+            missing = self._length(self._buffer) - len(self._buffer)
+            self._buffer += view[:missing]
+            view = view[missing:]
+            if len(self._buffer) < self._length(self._buffer):
+                return plaintexts
+            if len(self._buffer) > 2:
+                message, self._buffer = self._buffer, b""
+                plaintexts.append(self._open_one(memoryview(message)[2:]))
+        while len(view) >= 2 and len(view) >= (end := self._length(view)):
+            plaintexts.append(self._open_one(view[2:end]))
+            view = view[end:]
+        self._buffer = bytes(view)
         return plaintexts
+
+    @staticmethod
+    def _length(data: bytes | memoryview) -> int:
+        """How long a message is that begins with `data`, prefix included; 2 while the prefix is not whole."""
+        if len(data) < 2:
+            return 2
+        length = data[0] << 8 | data[1]
+        if length < TAG_LENGTH:
+            raise ProtocolViolation(f"Noise message of {length} bytes: shorter than its tag")
+        return 2 + length
 
     def _open_one(self, ciphertext: memoryview) -> bytes:
         number = self._decrypt.nonce

@@ -97,16 +97,11 @@ class MemoryStream:
 
     async def write(self, data: Buffer) -> None:
         """As `ByteStream.write`."""
-        peer = self._peer
-        chunk = bytes(data)
-        while True:
-            if self._state == "reset":
-                raise ConnectionLost("memory connection was reset")
-            if self._write_closed:
-                raise StreamClosed("write after close_write")
-            if peer._size < peer._capacity:
-                break
-            await peer._writable.wait()
+        if self._state == "reset":
+            raise ConnectionLost("memory connection was reset")
+        if self._write_closed:
+            raise StreamClosed("write after close_write")
+        chunk, peer = bytes(data), self._peer
         if chunk:
             if self.probe.trace.listeners:
                 self.probe.emit("sent", chunk, self._sent)
@@ -114,6 +109,8 @@ class MemoryStream:
             peer._chunks.append(chunk)
             peer._size += len(chunk)
             peer._readable.notify()
+        while peer._size >= peer._capacity and peer._state == "open":
+            await peer._writable.wait()
 
     async def close_write(self) -> None:
         """As `ByteStream.close_write`."""

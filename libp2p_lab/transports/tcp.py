@@ -22,7 +22,7 @@ from libp2p_lab.transports.signal import Signal
 from libp2p_lab.transports.transport import OnConnection
 from libp2p_lab.wire.byte_stream import Buffer
 
-RECEIVE_SIZE = 256 * 1024
+RECEIVE_SIZE = 127 * 1024  # just below what the C library fetches from the system anew each time
 HIGH_WATER = 512 * 1024  # bytes received and not read at which we stop receiving: back pressure
 WRITE_HIGH_WATER = 256 * 1024
 BACKLOG = 512

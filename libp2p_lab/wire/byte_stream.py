@@ -1,7 +1,8 @@
 """`ByteStream`: the one interface between layers.
 
-TCP gives one. Noise turns one into one. Yamux turns one into many. Multistream-select runs on any, and a relayed
-circuit is one too. Whoever understands these five methods understands how the stack is put together.
+TCP gives one. Noise turns one into one. Yamux turns one into many. Multistream-select runs on any,
+and a relayed circuit is one too. Whoever understands these five methods understands how the stack
+is put together.
 
 Files in this folder speak of bytes alone: no peers, no sockets, no time.
 """
@@ -20,16 +21,20 @@ class ByteStream(Protocol):
     """A reliable stream of bytes in each direction, like a pipe with two ends."""
 
     async def read(self, n: int = -1) -> bytes:
-        """Up to `n` bytes, as soon as there are any; `b""` at the end; with `n=-1` everything to the end.
+        """Up to `n` bytes, as soon as there are any; `b""` at the end; with `n=-1` everything to
+        the end.
 
         Raises: `StreamReset` or `ConnectionLost` if the end was not a clean one.
         """
         ...
 
     async def write(self, data: Buffer) -> None:
-        """Send `data`, waiting while the other side cannot take more (back pressure).
+        """Send `data`, then wait while the other side cannot take more (back pressure).
 
-        Raises: `StreamClosed` after `close_write`; `StreamReset` or `ConnectionLost` if the stream is gone.
+        All of `data` is taken before the first wait: a write that is cancelled has still been made.
+
+        Raises: `StreamClosed` after `close_write`; `StreamReset` or `ConnectionLost` if the stream
+            is gone.
         """
         ...
 
@@ -88,7 +93,8 @@ async def read_message(stream: ByteStream, limit: int) -> bytes:
         stream: where to read.
         limit: the largest length accepted, in bytes. It is checked before anything is allocated.
 
-    Raises: `LimitExceeded` beyond `limit`; `MalformedMessage` if the stream ends within the message.
+    Raises: `LimitExceeded` beyond `limit`; `MalformedMessage` if the stream ends within the
+        message.
     """
     length = await read_varint(stream)
     if length > limit:
