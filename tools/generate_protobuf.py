@@ -1,8 +1,8 @@
 """Generate the Python code of every .proto file: `python tools/generate_protobuf.py`.
 
-The generator is pinned (grpcio-tools 1.62.3): what it writes imports under every protobuf runtime from 4.25 on.
-Files are named by their path from the repository's root, because the runtime's pool of names is shared by the whole
-process, and another libp2p may live in it.
+The generator is pinned (grpcio-tools 1.62.3): what it writes imports under every protobuf runtime
+from 4.25 on. Files are named by their path from the repository's root, because the runtime's pool
+of names is shared by the whole process, and another libp2p may live in it.
 """
 
 from __future__ import annotations

@@ -1,19 +1,22 @@
-"""Signed envelopes: bytes that anybody may carry and nobody can forge; and the peer records inside them.
+"""Signed envelopes: bytes that anybody may carry and nobody can forge; and the peer records inside
+them.
 
-A peer's address list travels through third parties (a DHT, a pubsub peer exchange). In an envelope it needs no
-trust in the carrier: the envelope holds the signer's public key and a signature. What is signed is
+A peer's address list travels through third parties (a DHT, a pubsub peer exchange). In an envelope
+it needs no trust in the carrier: the envelope holds the signer's public key and a signature. What
+is signed is
 
     length, domain      length, payload_type      length, payload           (lengths are varints)
 
-The domain stands in the signature but not in the envelope, so a signature made for one purpose is worthless for
-any other: the reader must know which purpose he expects.
+The domain stands in the signature but not in the envelope, so a signature made for one purpose is
+worthless for any other: the reader must know which purpose he expects.
 
-Misconception: a valid signature does not make a record true. It proves who said it. A peer can sign addresses
-that it does not have, and anybody can put *another* peer's id into a record that he signs himself: that is why
-`PeerRecord.open` compares the id inside with the signer.
+Misconception: a valid signature does not make a record true. It proves who said it. A peer can sign
+addresses that it does not have, and anybody can put *another* peer's id into a record that he signs
+himself: that is why `PeerRecord.open` compares the id inside with the signer.
 
 Spec: RFC/0002-signed-envelopes.md#wire-format, RFC/0003-routing-records.md#address-record-format
-Deviation: the RFC's examples say `libp2p-routing-state`; all implementations use `libp2p-peer-record` and 0x0301.
+Deviation: the RFC's examples say `libp2p-routing-state`; all implementations use
+`libp2p-peer-record` and 0x0301.
 """
 
 from __future__ import annotations
@@ -111,8 +114,8 @@ class PeerRecord:
 
     Attributes:
         peer_id: whose addresses these are.
-        seq: grows with every new record of this peer; of two, the higher counts. Often Unix time, but nobody
-            may read it as such.
+        seq: grows with every new record of this peer; of two, the higher counts. Often Unix time,
+            but nobody may read it as such.
         addrs: where it listens.
     """
 
@@ -135,7 +138,8 @@ class PeerRecord:
 
     @classmethod
     def decode(cls, data: bytes) -> PeerRecord:
-        """Read a bare record. Addresses that we cannot read are left out: a newer peer may have newer protocols.
+        """Read a bare record. Addresses that we cannot read are left out: a newer peer may have
+        newer protocols.
 
         Raises: `MalformedMessage` if it does not parse, or its peer id is none.
         """
@@ -164,8 +168,8 @@ class PeerRecord:
     def open(cls, envelope: bytes) -> PeerRecord:
         """Read a sealed record, and believe it only if the peer itself signed it.
 
-        Raises: `MalformedMessage` if it does not parse; `RecordInvalid` if the signature is wrong, the signer
-            is another peer, or the envelope holds something else.
+        Raises: `MalformedMessage` if it does not parse; `RecordInvalid` if the signature is wrong,
+            the signer is another peer, or the envelope holds something else.
 
         Spec: RFC/0003-routing-records.md#certification--verification
         """

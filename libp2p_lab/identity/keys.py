@@ -1,6 +1,7 @@
 """Keys: what a peer is. Whoever holds the private key is the peer; there is nothing else to be.
 
-A key travels as a small protobuf, and the bytes must be canonical, because the peer id is made from them:
+A key travels as a small protobuf, and the bytes must be canonical, because the peer id is made from
+them:
 
     08 01 12 20 1ed1e8fa…    Type = 1 (Ed25519), Data = 32 bytes
     └Type┘└─── Data ────┘
@@ -15,8 +16,8 @@ What stands in Data:
 
 All but Ed25519 sign the SHA-256 of the message.
 
-Misconception: the private key does not encrypt anything in libp2p. It signs, once for each connection, and proves
-who is there; the session's own short-lived keys do the encrypting.
+Misconception: the private key does not encrypt anything in libp2p. It signs, once for each
+connection, and proves who is there; the session's own short-lived keys do the encrypting.
 
 Spec: peer-ids/peer-ids.md#keys
 """
@@ -65,12 +66,13 @@ class KeyType(Enum):
     ECDSA = 3
 
 
-# -- public keys ------------------------------------------------------------------------------------------------
+# -- public keys -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The half of a key that everybody may know. It checks signatures, and the peer id is made from it.
+    """The half of a key that everybody may know. It checks signatures, and the peer id is made from
+    it.
 
     Attributes:
         type: which kind of key.
@@ -105,7 +107,8 @@ class PublicKey:
 
     @classmethod
     def from_protobuf(cls, data: bytes) -> PublicKey:
-        """Read a key, and refuse whatever is not its one canonical form: one key must not have two peer ids.
+        """Read a key, and refuse whatever is not its one canonical form: one key must not have two
+        peer ids.
 
         Raises: `MalformedMessage` for anything else, and for RSA keys too small or too large.
 
@@ -203,7 +206,7 @@ def _check_rsa(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
     return key
 
 
-# -- pairs ------------------------------------------------------------------------------------------------------
+# -- pairs -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +237,9 @@ class KeyPair:
 
         Args:
             type: "ed25519", "secp256k1", "ecdsa" or "rsa".
-            rng: for simulations only: draw the key from here, so that the same seed gives the same peers. Such
-                a key is no secret. By default the operating system's randomness is used, and this is the one
-                place in the library that may use it.
+            rng: for simulations only: draw the key from here, so that the same seed gives the same
+                peers. Such a key is no secret. By default the operating system's randomness is
+                used, and this is the one place in the library that may use it.
             rsa_bits: the size of an RSA key, 2048 to 8192.
 
         Raises: `LocalError` for an unknown type, a wrong size, or RSA with `rng`.
@@ -307,13 +310,15 @@ class KeyPair:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the private key to a file that only its owner can read.
 
-        The file is complete or not there at all: it is written beside `path` under another name, and renamed.
+        The file is complete or not there at all: it is written beside `path` under another name,
+        and renamed.
 
         Raises: `LocalError` if the folder cannot be written.
         """
         target = Path(path)
         try:
-            # mkstemp gives mode 0600 from the first moment on, so the secret is never readable by others
+            # mkstemp gives mode 0600 from the first moment on, so the secret is never readable by
+            # others
             handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -432,7 +437,7 @@ def _low_s(signature: bytes) -> bytes:
     return encode_dss_signature(r, min(s, _SECP256K1_ORDER - s))
 
 
-# -- the protobuf of both ---------------------------------------------------------------------------------------
+# -- the protobuf of both --------------------------------------------------------------------------
 
 
 def _encode(key_type: KeyType, raw: bytes) -> bytes:

@@ -2,19 +2,20 @@
 
     /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW…
 
-Each part names a protocol and, where it has one, gives its value; together they are a recipe: reach this IP, open
-TCP to that port, expect that peer. On the wire a part is the protocol's code as a varint, then the value; where the
-value's length is not fixed, a varint with the length stands before it:
+Each part names a protocol and, where it has one, gives its value; together they are a recipe: reach
+this IP, open TCP to that port, expect that peer. On the wire a part is the protocol's code as a
+varint, then the value; where the value's length is not fixed, a varint with the length stands
+before it:
 
     04 7f000001     06 0fa1     a503 26 0024080112…
     ip4             tcp         p2p  38 bytes
 
-Misconception: the text is not a path in a tree and the parts are not parameters. `/ip4/…/tcp/…` is the inside of
-an envelope, each further part wraps it: that is why one says *encapsulate*.
+Misconception: the text is not a path in a tree and the parts are not parameters. `/ip4/…/tcp/…` is
+the inside of an envelope, each further part wraps it: that is why one says *encapsulate*.
 
 Spec: addressing/README.md#multiaddr-basics, https://github.com/multiformats/multiaddr
-Deviation: text values that are not UTF-8, and unix paths that are relative or end in a slash, are refused, so that
-every address that can be read can also be printed and read again.
+Deviation: text values that are not UTF-8, and unix paths that are relative or end in a slash, are
+refused, so that every address that can be read can also be printed and read again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Part:
     Attributes:
         code: the protocol's number, 6 say.
         name: its word, "tcp" say.
-        value_bytes: the value on the wire, without a length in front; empty if the protocol has none.
+        value_bytes: the value on the wire, without a length in front; empty if the protocol has
+            none.
     """
 
     code: int
@@ -76,7 +78,8 @@ class Multiaddr:
     Args:
         address: its text ("/ip4/127.0.0.1/tcp/4001") or its bytes.
 
-    Raises: `LocalError` if it is text and cannot be read; `MalformedMessage` if it is bytes and cannot be read.
+    Raises: `LocalError` if it is text and cannot be read; `MalformedMessage` if it is bytes and
+        cannot be read.
     """
 
     __slots__ = ("_encoded", "_parts")
@@ -97,7 +100,7 @@ class Multiaddr:
         made._encoded = b"".join([part.encode() for part in parts])
         return made
 
-    # -- the two forms ------------------------------------------------------------------------------------------
+    # -- the two forms -----------------------------------------------------------------------------
 
     def __str__(self) -> str:
         return "".join([str(part) for part in self._parts])
@@ -121,7 +124,7 @@ class Multiaddr:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    # -- looking inside -----------------------------------------------------------------------------------------
+    # -- looking inside ----------------------------------------------------------------------------
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -142,7 +145,8 @@ class Multiaddr:
 
     @property
     def peer_id(self) -> PeerId | None:
-        """Which peer answers there: the last /p2p, unless a relay follows it (then it is only the relay's id).
+        """Which peer answers there: the last /p2p, unless a relay follows it (then it is only the
+        relay's id).
 
         Spec: addressing/README.md#the-p2p-multiaddr
         """
@@ -153,10 +157,11 @@ class Multiaddr:
                 return None
         return None
 
-    # -- building -----------------------------------------------------------------------------------------------
+    # -- building ----------------------------------------------------------------------------------
 
     def encapsulate(self, other: Multiaddr | str) -> Multiaddr:
-        """This address with `other` wrapped around it: their parts one after another. Also written `a / b`.
+        """This address with `other` wrapped around it: their parts one after another. Also written
+        `a / b`.
 
         Spec: addressing/README.md#encapsulation
         """

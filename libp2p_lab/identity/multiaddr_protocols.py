@@ -3,7 +3,8 @@
 A row is a code, a name, how long the value is, and its codec. To add a protocol, add a row.
 
 Spec: https://github.com/multiformats/multiaddr/blob/master/protocols.csv
-Deviation: the table gives /memory a value of any length; go-libp2p and rust-libp2p write eight bytes, and so do we.
+Deviation: the table gives /memory a value of any length; go-libp2p and rust-libp2p write eight
+bytes, and so do we.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ class ValueCodec:
     """How one kind of value is written.
 
     Attributes:
-        to_bytes: from text; raises `LocalError`, `ValueError` or `MalformedMessage` if the text is none.
+        to_bytes: from text; raises `LocalError`, `ValueError` or `MalformedMessage` if the text is
+            none.
         to_text: from bytes; raises `MalformedMessage` or `ValueError` if the bytes are none.
-        check: whether bytes of the right length can be such a value, if that is cheaper than `to_text`.
+        check: whether bytes of the right length can be such a value, if that is cheaper than
+            `to_text`.
     """
 
     to_bytes: Callable[[str], bytes]
@@ -59,7 +62,7 @@ class Protocol:
     prefix: bytes
 
 
-# -- numbers ----------------------------------------------------------------------------------------------------
+# -- numbers ---------------------------------------------------------------------------------------
 
 
 def _no_check(value: bytes) -> None:
@@ -80,7 +83,7 @@ def _number_codec(size: int) -> ValueCodec:
     )
 
 
-# -- IP addresses -----------------------------------------------------------------------------------------------
+# -- IP addresses ----------------------------------------------------------------------------------
 
 
 def _ip4_to_bytes(text: str) -> bytes:
@@ -104,7 +107,7 @@ def _ip6_to_text(value: bytes) -> str:
     return str(address)
 
 
-# -- words and paths --------------------------------------------------------------------------------------------
+# -- words and paths -------------------------------------------------------------------------------
 
 
 def _word_to_bytes(text: str) -> bytes:
@@ -138,7 +141,7 @@ def _http_path_to_text(value: bytes) -> str:
     return quote(value, safe="")
 
 
-# -- hashes and ids ---------------------------------------------------------------------------------------------
+# -- hashes and ids --------------------------------------------------------------------------------
 
 
 def _peer_to_bytes(text: str) -> bytes:
@@ -159,7 +162,7 @@ def _certhash_to_text(value: bytes) -> str:
     return multibase.encode(value, "base64url")
 
 
-# -- onion and garlic: read and written, never dialled ----------------------------------------------------------
+# -- onion and garlic: read and written, never dialled ---------------------------------------------
 
 
 def _onion_codec(address_length: int) -> ValueCodec:
@@ -218,7 +221,7 @@ def _garlic32_check(value: bytes) -> None:
         raise ValueError("an I2P name has 32 bytes, or 35 and more")
 
 
-# -- the table --------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------
 
 _IP4 = ValueCodec(_ip4_to_bytes, _ip4_to_text, _no_check)
 _IP6 = ValueCodec(_ip6_to_bytes, _ip6_to_text, _no_check)

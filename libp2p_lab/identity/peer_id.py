@@ -7,8 +7,9 @@
 
 Newer text is a CIDv1, which says what it is and fits into domain names: bafz….
 
-Misconceptions: a peer id is made from the *public* key, not the private one. And an Ed25519 id is not a hash: the
-key can be read out of it (`public_key`), so a signature by that peer can be checked from its name alone.
+Misconceptions: a peer id is made from the *public* key, not the private one. And an Ed25519 id is
+not a hash: the key can be read out of it (`public_key`), so a signature by that peer can be checked
+from its name alone.
 
 Spec: peer-ids/peer-ids.md#peer-ids
 """
@@ -97,7 +98,8 @@ class PeerId:
 
     @classmethod
     def from_text(cls, text: str) -> PeerId:
-        """Read either text form: base58 ("12D3KooW…", "Qm…") or a CIDv1 in any multibase ("bafz…", "k51…").
+        """Read either text form: base58 ("12D3KooW…", "Qm…") or a CIDv1 in any multibase ("bafz…",
+        "k51…").
 
         Raises: `LocalError` if it is neither.
 
@@ -116,7 +118,8 @@ class PeerId:
             raise LocalError(f"{text!r} is not a peer id: {problem}") from None
 
     def to_cid(self, base: str = "base32") -> str:
-        """The newer text form: a CIDv1 with the codec libp2p-key, in lower-case base32 unless told otherwise.
+        """The newer text form: a CIDv1 with the codec libp2p-key, in lower-case base32 unless told
+        otherwise.
 
         Spec: peer-ids/peer-ids.md#encoding
         """

@@ -11,8 +11,9 @@ Read in this order:
 Specs: https://github.com/multiformats/unsigned-varint, https://github.com/multiformats/multibase,
 https://github.com/multiformats/multihash, https://protobuf.dev/programming-guides/encoding/
 
-Left out: CIDs stand in the content chapter, multiaddrs in the identity chapter; of protobuf only what libp2p's
-messages use (no groups, no maps, no packed numbers), since Google's library does the rest.
+Left out: CIDs stand in the content chapter, multiaddrs in the identity chapter; of protobuf only
+what libp2p's messages use (no groups, no maps, no packed numbers), since Google's library does the
+rest.
 """
 
 from libp2p_lab.wire.byte_stream import (

@@ -4,12 +4,14 @@
     z 6MkhaXg…           z = base58btc
     f 00ff…              f = base16
 
-Two ways of writing bytes hide behind the twenty-odd bases. Where the alphabet's size is a power of two, every
-character stands for a fixed number of bits, and text can be read piece by piece. Everywhere else (10, 36, 58)
-the bytes are one large number, written in that base; each zero byte in front becomes one zero digit in front.
+Two ways of writing bytes hide behind the twenty-odd bases. Where the alphabet's size is a power of
+two, every character stands for a fixed number of bits, and text can be read piece by piece.
+Everywhere else (10, 36, 58) the bytes are one large number, written in that base; each zero byte in
+front becomes one zero digit in front.
 
-Misconception: base58 is not "base64 without the ugly characters". It is a number, so one changed byte changes
-all digits before it, and its cost grows with the square of the length. It is for short things: keys and ids.
+Misconception: base58 is not "base64 without the ugly characters". It is a number, so one changed
+byte changes all digits before it, and its cost grows with the square of the length. It is for short
+things: keys and ids.
 
 Spec: https://github.com/multiformats/multibase
 """
@@ -154,7 +156,7 @@ def base58_decode(text: str) -> bytes:
     return _decode_number(text, _BY_NAME["base58btc"])
 
 
-# -- alphabets whose size is a power of two: a fixed number of bits for each character --------------------------
+# -- alphabets whose size is a power of two: a fixed number of bits for each character -------------
 
 
 def _encode_bits(data: bytes, base: Base) -> str:
@@ -206,7 +208,7 @@ def _padding(length: int, width: int) -> int:
     return -length % group
 
 
-# -- all other alphabets: one large number ----------------------------------------------------------------------
+# -- all other alphabets: one large number ---------------------------------------------------------
 
 
 def _encode_number(data: bytes, alphabet: str) -> str:

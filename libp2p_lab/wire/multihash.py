@@ -3,10 +3,11 @@
     12 20 b94d27b9…      12 = sha2-256, 20 = 32 bytes follow
     00 24 08011220…      00 = identity: no hash at all, the data itself follows
 
-Code and length are varints. A digest may be shorter than its function gives (a truncated hash), never longer.
+Code and length are varints. A digest may be shorter than its function gives (a truncated hash),
+never longer.
 
-Misconception: a multihash is not always a hash. Peer ids of Ed25519 keys are identity multihashes, so the
-whole public key can be read out of them.
+Misconception: a multihash is not always a hash. Peer ids of Ed25519 keys are identity multihashes,
+so the whole public key can be read out of them.
 
 Spec: https://github.com/multiformats/multihash
 """
@@ -107,7 +108,8 @@ def digest(name: str, data: bytes, length: int | None = None) -> bytes:
 def verify(multihash: bytes, data: bytes) -> bool:
     """Whether `multihash` is one of `data`.
 
-    Raises: `MalformedMessage` if it does not parse; `LocalError` if Python cannot compute its function.
+    Raises: `MalformedMessage` if it does not parse; `LocalError` if Python cannot compute its
+        function.
     """
     wanted = decode(multihash)
     return _hash(wanted.name, data)[: len(wanted.digest)] == wanted.digest

@@ -1,21 +1,23 @@
 """Protocol buffers by hand: the few rules that libp2p's messages need.
 
-A message is a row of fields in any order. Each begins with a varint, the tag, that holds the field's number and
-how the value is laid out:
+A message is a row of fields in any order. Each begins with a varint, the tag, that holds the
+field's number and how the value is laid out:
 
     08 01              tag 1·8+0: field 1, a varint         → 1
     12 03 61 62 63     tag 2·8+2: field 2, length, bytes    → b"abc"
 
-Names, types and which fields must be there are not on the wire: they stand in the .proto file. Strings, bytes
-and messages inside messages all look alike: a length and bytes. That is why a reader can skip what it does not
-know, and why nothing here is recursive: an inner message is bytes until somebody reads those.
+Names, types and which fields must be there are not on the wire: they stand in the .proto file.
+Strings, bytes and messages inside messages all look alike: a length and bytes. That is why a reader
+can skip what it does not know, and why nothing here is recursive: an inner message is bytes until
+somebody reads those.
 
-Misconception: protobuf is not canonical. Fields may come in any order, twice, or with padded varints, and still
-mean the same, so the hash of a message is not the hash of its meaning. Where bytes are hashed or signed (keys,
-records) libp2p adds the missing rule: one order, shortest form, nothing extra.
+Misconception: protobuf is not canonical. Fields may come in any order, twice, or with padded
+varints, and still mean the same, so the hash of a message is not the hash of its meaning. Where
+bytes are hashed or signed (keys, records) libp2p adds the missing rule: one order, shortest form,
+nothing extra.
 
-Keys use this file, because their bytes must be canonical. Other messages use Google's generated code; a test
-holds the two equal.
+Keys use this file, because their bytes must be canonical. Other messages use Google's generated
+code; a test holds the two equal.
 
 Spec: https://protobuf.dev/programming-guides/encoding/
 Deviation: groups (wire types 3 and 4, given up by protobuf long ago) are refused, not skipped.

@@ -5,7 +5,8 @@ Seven bits a byte, the lowest first; the top bit says "more follows":
     300 = 0b10_0101100        →  1_0101100  0_0000010   =  ac 02
                                  more       last
 
-multiformats allows nine bytes at most and demands the shortest form, so that a value has one encoding only.
+multiformats allows nine bytes at most and demands the shortest form, so that a value has one
+encoding only.
 
 Spec: https://github.com/multiformats/unsigned-varint
 """
