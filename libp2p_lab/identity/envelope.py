@@ -1,5 +1,4 @@
-"""Signed envelopes: bytes that anybody may carry and nobody can forge; and the peer records inside
-them.
+"""Signed envelopes, which anybody may carry and nobody can forge, and the peer records inside.
 
 A peer's address list travels through third parties (a DHT, a pubsub peer exchange). In an envelope
 it needs no trust in the carrier: the envelope holds the signer's public key and a signature. What
@@ -8,11 +7,11 @@ is signed is
     length, domain      length, payload_type      length, payload           (lengths are varints)
 
 The domain stands in the signature but not in the envelope, so a signature made for one purpose is
-worthless for any other: the reader must know which purpose he expects.
+worthless for any other: whoever verifies must know which purpose to expect.
 
 Misconception: a valid signature does not make a record true. It proves who said it. A peer can sign
-addresses that it does not have, and anybody can put *another* peer's id into a record that he signs
-himself: that is why `PeerRecord.open` compares the id inside with the signer.
+addresses that it does not have, and it can put *another* peer's id into a record that it signs with
+its own key: that is why `PeerRecord.open` compares the id inside with the signer.
 
 Spec: RFC/0002-signed-envelopes.md#wire-format, RFC/0003-routing-records.md#address-record-format
 Deviation: the RFC's examples say `libp2p-routing-state`; all implementations use
@@ -138,8 +137,7 @@ class PeerRecord:
 
     @classmethod
     def decode(cls, data: bytes) -> PeerRecord:
-        """Read a bare record. Addresses that we cannot read are left out: a newer peer may have
-        newer protocols.
+        """Read a bare record, without addresses of protocols that we do not know.
 
         Raises: `MalformedMessage` if it does not parse, or its peer id is none.
         """

@@ -10,8 +10,8 @@ before it:
     04 7f000001     06 0fa1     a503 26 0024080112…
     ip4             tcp         p2p  38 bytes
 
-Misconception: the text is not a path in a tree and the parts are not parameters. `/ip4/…/tcp/…` is
-the inside of an envelope, each further part wraps it: that is why one says *encapsulate*.
+Misconception: the text is not a path in a tree. Each part runs inside the one before it, as TCP
+runs inside IP, and the order is part of the meaning: that is why one says *encapsulate*.
 
 Spec: addressing/README.md#multiaddr-basics, https://github.com/multiformats/multiaddr
 Deviation: text values that are not UTF-8, and unix paths that are relative or end in a slash, are
@@ -88,13 +88,15 @@ class Multiaddr:
         if isinstance(address, str):
             self._parts = _parse_text(address)
             self._encoded = b"".join([part.encode() for part in self._parts])
+            if len(self._encoded) > MAX_BYTES:
+                raise LocalError(f"an address has at most {MAX_BYTES} bytes")
         else:
             self._parts = _parse_bytes(address)
             self._encoded = bytes(address)
 
     @classmethod
     def of(cls, parts: tuple[Part, ...]) -> Multiaddr:
-        """The address made of these parts. Of none: the empty address, which is false and has no text."""
+        """The address made of these parts; of none the empty address, which is false."""
         made = cls.__new__(cls)
         made._parts = parts
         made._encoded = b"".join([part.encode() for part in parts])
@@ -128,12 +130,12 @@ class Multiaddr:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The protocols with their values, outermost last."""
+        """The protocols with their values."""
         return self._parts
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The protocols alone: `("ip4", "tcp", "p2p")`. This is what a transport looks at to see if it can dial."""
+        """The protocols alone: `("ip4", "tcp", "p2p")`. By these a transport knows its addresses."""
         return tuple([part.name for part in self._parts])
 
     def value_of(self, name: str) -> str | None:
@@ -145,8 +147,9 @@ class Multiaddr:
 
     @property
     def peer_id(self) -> PeerId | None:
-        """Which peer answers there: the last /p2p, unless a relay follows it (then it is only the
-        relay's id).
+        """Which peer answers there: the last /p2p.
+
+        `None` if there is none, or only that of a relay (a /p2p-circuit follows).
 
         Spec: addressing/README.md#the-p2p-multiaddr
         """
@@ -160,8 +163,7 @@ class Multiaddr:
     # -- building ----------------------------------------------------------------------------------
 
     def encapsulate(self, other: Multiaddr | str) -> Multiaddr:
-        """This address with `other` wrapped around it: their parts one after another. Also written
-        `a / b`.
+        """This address with `other` wrapped around it. Also written `a / b`.
 
         Spec: addressing/README.md#encapsulation
         """
@@ -189,9 +191,10 @@ class Multiaddr:
 
     def with_peer(self, peer_id: PeerId) -> Multiaddr:
         """The address with /p2p/`peer_id` at its end, in the place of any other."""
-        if self._parts and self._parts[-1].value_bytes == peer_id.multihash:
+        peer = Part(BY_NAME["p2p"].code, "p2p", peer_id.multihash)
+        if self._parts and self._parts[-1] == peer:
             return self
-        return Multiaddr.of((*self.without_peer()._parts, Part(421, "p2p", peer_id.multihash)))
+        return Multiaddr.of((*self.without_peer()._parts, peer))
 
 
 def _as_multiaddr(address: Multiaddr | str) -> Multiaddr:

@@ -87,11 +87,14 @@ def _number_codec(size: int) -> ValueCodec:
 
 
 def _ip4_to_bytes(text: str) -> bytes:
-    return ipaddress.IPv4Address(text).packed
+    numbers = text.split(".")
+    if len(numbers) != 4 or any(number != str(_number(number, 8)) for number in numbers):
+        raise ValueError("four numbers with dots between are needed")  # 010 might be 8: refused
+    return bytes(map(int, numbers))
 
 
 def _ip4_to_text(value: bytes) -> str:
-    return "%d.%d.%d.%d" % tuple(value)
+    return ".".join(map(str, value))
 
 
 def _ip6_to_bytes(text: str) -> bytes:
@@ -173,7 +176,7 @@ def _onion_codec(address_length: int) -> ValueCodec:
         address, colon, port = text.partition(":")
         if len(address) != characters or not colon:
             raise ValueError(f"{characters} characters, a colon and a port are needed")
-        value = base64.b32decode(address.upper()) + _number(port, 16).to_bytes(2)
+        value = base64.b32decode(address.encode("ascii").upper()) + _number(port, 16).to_bytes(2)
         check(value)
         return value
 
@@ -206,7 +209,7 @@ def _garlic64_check(value: bytes) -> None:
 
 
 def _garlic32_to_bytes(text: str) -> bytes:
-    value = base64.b32decode(text.upper() + "=" * (-len(text) % 8))
+    value = base64.b32decode(text.encode("ascii").upper() + b"=" * (-len(text) % 8))
     _garlic32_check(value)
     return value
 

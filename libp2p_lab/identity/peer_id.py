@@ -98,8 +98,7 @@ class PeerId:
 
     @classmethod
     def from_text(cls, text: str) -> PeerId:
-        """Read either text form: base58 ("12D3KooW…", "Qm…") or a CIDv1 in any multibase ("bafz…",
-        "k51…").
+        """Read either text form: base58 ("12D3KooW…", "Qm…") or a CIDv1 ("bafz…", any multibase).
 
         Raises: `LocalError` if it is neither.
 
@@ -118,8 +117,7 @@ class PeerId:
             raise LocalError(f"{text!r} is not a peer id: {problem}") from None
 
     def to_cid(self, base: str = "base32") -> str:
-        """The newer text form: a CIDv1 with the codec libp2p-key, in lower-case base32 unless told
-        otherwise.
+        """The newer text form: a CIDv1 with the codec libp2p-key, in any multibase.
 
         Spec: peer-ids/peer-ids.md#encoding
         """

@@ -21,8 +21,7 @@ class ByteStream(Protocol):
     """A reliable stream of bytes in each direction, like a pipe with two ends."""
 
     async def read(self, n: int = -1) -> bytes:
-        """Up to `n` bytes, as soon as there are any; `b""` at the end; with `n=-1` everything to
-        the end.
+        """Up to `n` bytes, as soon as there are any; `b""` at the end; with `n=-1` all to the end.
 
         Raises: `StreamReset` or `ConnectionLost` if the end was not a clean one.
         """

@@ -161,22 +161,18 @@ def base58_decode(text: str) -> bytes:
 
 def _encode_bits(data: bytes, base: Base) -> str:
     width = len(base.alphabet).bit_length() - 1
-    length = -(-len(data) * 8 // width)
-    number = int.from_bytes(data) << length * width - len(data) * 8
-    digits = _split(number, length, width, base.alphabet)
-    return digits + "=" * _padding(length, width) if base.pad else digits
-
-
-def _split(number: int, length: int, width: int, alphabet: str) -> str:
-    """The `length` lowest digits of `width` bits each. Halves the number, so that long data stays cheap."""
-    if length <= 64:
-        mask = len(alphabet) - 1
-        return "".join(
-            [alphabet[number >> shift & mask] for shift in range((length - 1) * width, -1, -width)]
-        )
-    low = length // 2
-    upper = _split(number >> low * width, length - low, width, alphabet)
-    return upper + _split(number & (1 << low * width) - 1, low, width, alphabet)
+    digits: list[str] = []
+    bits = held = 0  # `held` is the value of the `bits` bits that do not fill a digit yet
+    for byte in data:
+        held = held << 8 | byte
+        bits += 8
+        while bits >= width:
+            bits -= width
+            digits.append(base.alphabet[held >> bits])
+            held &= (1 << bits) - 1
+    if bits:
+        digits.append(base.alphabet[held << width - bits])
+    return "".join(digits) + "=" * (_padding(len(digits), width) if base.pad else 0)
 
 
 def _decode_bits(text: str, base: Base) -> bytes:
@@ -203,9 +199,8 @@ def _decode_bits(text: str, base: Base) -> bytes:
 
 
 def _padding(length: int, width: int) -> int:
-    """How many "=" fill `length` characters up to whole bytes: groups of 8 characters in base32, 4 in base64."""
-    group = 8 if width == 5 else 4
-    return -length % group
+    """How many "=" complete the last group: 8 characters in base32, 4 in base64."""
+    return -length % (8 if width == 5 else 4)
 
 
 # -- all other alphabets: one large number ---------------------------------------------------------
