@@ -5,5 +5,6 @@
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
 
-Where there is no front end (a notebook run headless, a page of documentation) each shows a plain table instead.
+Where there is no front end (a notebook run headless, a page of documentation) each shows a plain
+table instead.
 """
