@@ -32,6 +32,7 @@ from libp2p_lab.errors import LocalError, MalformedMessage
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 MAX_VARINT = 10  # bytes: protobuf writes 64 bits in ten, one more than multiformats allows
+MAX_SHORT = 5  # bytes: tags and lengths have 32 bits
 MAX_FIELD_NUMBER = (1 << 29) - 1
 _MASK64 = (1 << 64) - 1
 
@@ -46,7 +47,7 @@ def read_fields(data: bytes) -> Iterator[Field]:
     """
     offset = 0
     while offset < len(data):
-        tag, offset = read_varint(data, offset)
+        tag, offset = read_varint(data, offset, MAX_SHORT)
         number, wire_type = tag >> 3, tag & 7
         if not 1 <= number <= MAX_FIELD_NUMBER:
             raise MalformedMessage(f"there is no protobuf field number {number}")
@@ -60,7 +61,7 @@ def read_fields(data: bytes) -> Iterator[Field]:
             case 5:  # FIXED32
                 length = 4
             case 2:  # BYTES
-                length, offset = read_varint(data, offset)
+                length, offset = read_varint(data, offset, MAX_SHORT)
             case _:
                 raise MalformedMessage(f"protobuf field {number} has wire type {wire_type}")
         if length > len(data) - offset:
@@ -71,15 +72,15 @@ def read_fields(data: bytes) -> Iterator[Field]:
         offset += length
 
 
-def read_varint(data: bytes, offset: int = 0) -> tuple[int, int]:
-    """Read a varint as protobuf does: up to ten bytes, shortest form or not, 64 bits kept.
+def read_varint(data: bytes, offset: int = 0, max_length: int = MAX_VARINT) -> tuple[int, int]:
+    """Read a varint as protobuf does: in its shortest form or not, 64 bits kept.
 
     Returns: the value, and the offset of the byte after it.
 
-    Raises: `MalformedMessage` if it is cut off, or longer.
+    Raises: `MalformedMessage` if it is cut off, or longer than `max_length` bytes.
     """
     value = 0
-    for index in range(MAX_VARINT):
+    for index in range(max_length):
         position = offset + index
         if position >= len(data):
             raise MalformedMessage("protobuf varint cut off")
@@ -87,7 +88,7 @@ def read_varint(data: bytes, offset: int = 0) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value & _MASK64, position + 1
-    raise MalformedMessage("protobuf varint longer than ten bytes")
+    raise MalformedMessage(f"protobuf varint longer than {max_length} bytes")
 
 
 def write_varint(value: int) -> bytes:
