@@ -62,6 +62,8 @@ class Limits:
     # -- small protocols ------------------------------------------------------------------------------------
     ping_timeout: float = 10.0  # one round trip; js-libp2p 10 s
     ping_streams_per_peer: int = 2  # inbound at once; ping.md: two
+    ping_idle_timeout: float = 60.0  # between two pings on one stream; go-libp2p: 60 s
+    fetch_timeout: float = 10.0  # request and response; js-libp2p: 10 s
     fetch_message: int = 4 * 1024 * 1024  # one request or response
     perf_idle_timeout: float = 30.0  # without a byte
     message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax

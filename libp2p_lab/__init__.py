@@ -1,0 +1,54 @@
+"""libp2p_lab: libp2p to read, to run, to break and to build.
+
+    import libp2p_lab as lab
+
+    async with lab.Host(listen=["/ip4/127.0.0.1/tcp/0"]) as alice, lab.Host() as bob:
+        await bob.connect(alice.addrs[0])
+        print(await bob.ping(alice.peer_id))
+
+Start reading with `tour.py`. The chapters follow each other, and each imports only what comes before it:
+
+    wire → identity → transports → negotiation → security → multiplexing → host
+
+Spec pages: https://github.com/libp2p/specs
+"""
+
+from libp2p_lab import widgets
+from libp2p_lab.errors import (
+    ConnectionLost,
+    DialError,
+    HandshakeFailed,
+    LabError,
+    LimitExceeded,
+    LocalError,
+    MalformedMessage,
+    NegotiationError,
+    PeerIdMismatch,
+    ProtocolViolation,
+    RecordInvalid,
+    RemoteError,
+    StreamClosed,
+    StreamReset,
+)
+from libp2p_lab.host import (
+    BlockList,
+    Echo,
+    Fetch,
+    Gater,
+    Host,
+    Identify,
+    PeerInfo,
+    Peerstore,
+    Perf,
+    Ping,
+    Service,
+)
+from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord, PublicKey
+from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing import Yamux
+from libp2p_lab.notebook import close_all, network, run, spawn
+from libp2p_lab.security import Noise
+from libp2p_lab.trace import Entry, Recorder, Trace
+from libp2p_lab.transports import TCP, Memory
+
+__version__ = "0.1.0"

@@ -1,0 +1,44 @@
+"""A peer is assembled: the parts of chapters 01 to 04 become something that can be dialed.
+
+Read in this order:
+
+    upgrade.py     from a raw stream to a secure one with an agreed muxer
+    swarm.py       all connections of a host
+    handlers.py    which function answers which protocol
+    host.py        the whole, and what programs use
+    identify.py    the first thing that two peers do
+    ping.py echo.py perf.py fetch.py    four small protocols, each in one file
+    service.py     what those have in common
+    peerstore.py   what a host remembers of others
+    gater.py       who is refused
+    events.py      what the host tells its trace
+
+Spec pages: connections/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
+"""
+
+from libp2p_lab.host.echo import Echo
+from libp2p_lab.host.fetch import Fetch
+from libp2p_lab.host.gater import BlockList, Gater
+from libp2p_lab.host.host import Host, PeerRef
+from libp2p_lab.host.identify import Identify, IdentifyInfo
+from libp2p_lab.host.peerstore import PeerInfo, Peerstore
+from libp2p_lab.host.perf import Perf, PerfResult
+from libp2p_lab.host.ping import Ping
+from libp2p_lab.host.service import Service
+
+__all__ = [
+    "BlockList",
+    "Echo",
+    "Fetch",
+    "Gater",
+    "Host",
+    "Identify",
+    "IdentifyInfo",
+    "PeerInfo",
+    "PeerRef",
+    "Peerstore",
+    "Perf",
+    "PerfResult",
+    "Ping",
+    "Service",
+]

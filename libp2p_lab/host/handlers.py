@@ -1,0 +1,123 @@
+"""Which function answers which protocol, and what happens around it.
+
+A stream that a remote opens is negotiated, given to its handler, and closed when the handler returns. A handler that
+raises costs its own stream and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from libp2p_lab.errors import LabError, LimitExceeded
+from libp2p_lab.host.events import HandlerFailed, StreamEnded, StreamStarted
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.negotiation.negotiate import respond
+from libp2p_lab.trace import Probe
+
+Handler = Callable[[MuxedStream], Awaitable[None]]
+
+
+class Handlers:
+    """The handlers of one host.
+
+    Args:
+        limits: time of a negotiation, streams of one protocol and peer.
+        on_change: called when the list of protocols changes.
+    """
+
+    def __init__(self, limits: Limits, on_change: Callable[[], None]) -> None:
+        self._limits = limits
+        self._on_change = on_change
+        self._handlers: dict[str, Handler] = {}
+        self._running: Counter[tuple[PeerId, str]] = Counter()
+        self._own_limits: dict[str, int] = {}
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What is answered, sorted."""
+        return tuple(sorted(self._handlers))
+
+    def set(self, protocol: str, handler: Handler, max_streams_per_peer: int | None = None) -> None:
+        """Answer `protocol` by `handler`, in place of any other."""
+        self._handlers[protocol] = handler
+        self._own_limits[protocol] = (
+            max_streams_per_peer or self._limits.max_streams_per_protocol_and_peer
+        )
+        self._on_change()
+
+    def remove(self, protocol: str) -> None:
+        """Answer `protocol` no more; streams that run go on."""
+        if self._handlers.pop(protocol, None) is not None:
+            self._on_change()
+
+    async def serve(self, stream: MuxedStream) -> None:
+        """Supervise one inbound stream, from its negotiation to its end."""
+        try:
+            protocol = await self._negotiate(stream)
+        except (LabError, OSError) as error:
+            self._report_failure(stream, error)
+            await stream.reset()
+            return
+        key = (stream.connection.remote_peer, protocol)
+        self._running[key] += 1
+        try:
+            await self._handlers[protocol](stream)
+            await stream.close()
+        except (LabError, OSError) as error:
+            self._report_failure(stream, error)
+            await stream.reset()
+        except Exception as error:  # noqa: BLE001 - one of the two supervisors: a bug in a handler costs its stream
+            self._report_failure(stream, error)
+            await stream.reset()
+        except asyncio.CancelledError:
+            await stream.reset()
+            raise
+        finally:
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]
+
+    async def _negotiate(self, stream: MuxedStream) -> str:
+        probe = stream.probe.on("negotiation")
+        async with asyncio.timeout(self._limits.negotiation_timeout):
+            protocol = await respond(stream, self._handlers, self._limits, probe)
+        peer = stream.connection.remote_peer
+        allowed = self._own_limits[protocol]
+        if self._running[peer, protocol] >= allowed:
+            raise LimitExceeded("streams of " + protocol, allowed + 1, allowed)
+        stream.connection.accept(stream.id)
+        stream.protocol = protocol
+        report_start(stream)
+        return protocol
+
+    def _report_failure(self, stream: MuxedStream, error: BaseException) -> None:
+        probe = _host_probe(stream)
+        if probe.trace.listeners:
+            peer = str(stream.connection.remote_peer)
+            text = f"{type(error).__name__}: {error}"
+            probe.emit("event", HandlerFailed(peer, stream.protocol, text))
+
+
+def report_start(stream: MuxedStream) -> None:
+    """Tell the trace that a stream has its protocol."""
+    probe = _host_probe(stream)
+    if probe.trace.listeners:
+        peer = str(stream.connection.remote_peer)
+        probe.emit("event", StreamStarted(peer, stream.protocol, stream.direction))
+
+
+def report_end(stream: MuxedStream, how: str) -> None:
+    """Tell the trace that a stream is over."""
+    probe = _host_probe(stream)
+    if probe.trace.listeners:
+        peer = str(stream.connection.remote_peer)
+        ended = StreamEnded(peer, stream.protocol, how, stream.bytes_read, stream.bytes_written)
+        probe.emit("event", ended)
+
+
+def _host_probe(stream: MuxedStream) -> Probe:
+    return stream.probe.on("host")

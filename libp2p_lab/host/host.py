@@ -1,0 +1,450 @@
+"""A peer, assembled from its parts.
+
+    async with Host(listen=["/ip4/127.0.0.1/tcp/0"]) as alice, Host() as bob:
+        await bob.connect(alice.addrs[0])
+        print(await bob.ping(alice.peer_id))
+
+A host is handed its parts: transports, security, muxers, services. Whatever fits a part's interface will do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from libp2p_lab.errors import LocalError, NegotiationError
+from libp2p_lab.host.fetch import Fetch
+from libp2p_lab.host.gater import Gater
+from libp2p_lab.host.handlers import Handler, Handlers, report_end, report_start
+from libp2p_lab.host.identify import Identify, IdentifyInfo
+from libp2p_lab.host.peerstore import PeerInfo, Peerstore
+from libp2p_lab.host.perf import Perf
+from libp2p_lab.host.ping import Ping
+from libp2p_lab.host.service import Service
+from libp2p_lab.host.swarm import Swarm
+from libp2p_lab.host.upgrade import Upgrader
+from libp2p_lab.identity.envelope import PeerRecord
+from libp2p_lab.identity.keys import KeyPair
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import DEFAULT_LIMITS, Limits
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxer import Muxer
+from libp2p_lab.multiplexing.yamux import Yamux
+from libp2p_lab.negotiation.multistream import Initiator
+from libp2p_lab.negotiation.negotiate import Negotiation
+from libp2p_lab.security.noise import Noise
+from libp2p_lab.security.secure_channel import SecureChannel
+from libp2p_lab.trace import Probe, Trace
+from libp2p_lab.transports.memory import Memory
+from libp2p_lab.transports.tcp import TCP
+from libp2p_lab.transports.transport import Transport
+
+#: Whatever names a peer: its id (or the id's text), an address that ends in its id, or both together.
+PeerRef = PeerId | PeerInfo | Multiaddr | str
+
+S = TypeVar("S", bound=Service)
+
+
+class _Closing(Exception):
+    """Raised inside the host's task group to end every task in it."""
+
+
+class Host:
+    """A libp2p peer.
+
+    Use it as `async with Host(…) as host`, or call `start` and `close`.
+
+    Args:
+        key: the identity; None makes a fresh Ed25519 key.
+        listen: addresses to wait at from the start, as text or `Multiaddr`.
+        transports: None for TCP and memory.
+        security: None for Noise. The preferred one first.
+        muxers: None for yamux. The preferred one first.
+        services: None for identify and ping. A service belongs to one host.
+        limits: None for the defaults.
+        gater: who is refused; None refuses nobody.
+        peerstore: the memory of other peers; None makes an empty one.
+        psk: the key of a private network.
+        trace: where facts are told; None makes one.
+        rng: chance for everything that is no secret; None for a fresh one.
+
+    Attributes:
+        peer_id: who we are.
+        key: our key pair.
+        limits, peerstore, trace, services: as given.
+
+    Raises: `LocalError` if the parts do not make a host.
+    """
+
+    def __init__(
+        self,
+        key: KeyPair | None = None,
+        listen: Iterable[Multiaddr | str] = (),
+        transports: Sequence[Transport] | None = None,
+        security: Sequence[SecureChannel] | None = None,
+        muxers: Sequence[Muxer] | None = None,
+        services: Sequence[Service] | None = None,
+        limits: Limits | None = None,
+        gater: Gater | None = None,
+        peerstore: Peerstore | None = None,
+        psk: bytes | None = None,
+        trace: Trace | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        if psk is not None:
+            raise LocalError("private networks (psk) are not part of this version")
+        self.key = key if key is not None else KeyPair.generate()
+        self.peer_id = PeerId.from_public_key(self.key.public)
+        self.limits = limits if limits is not None else DEFAULT_LIMITS
+        self.peerstore = peerstore if peerstore is not None else Peerstore(self.limits)
+        self.trace = trace if trace is not None else Trace()
+        self.trace.node = self.trace.node or str(self.peer_id)
+        self.rng = rng if rng is not None else random.Random()
+        self._probe = Probe(self.trace, "host")
+        self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
+        self._change_callbacks: list[Callable[[], None]] = []
+        self._handlers = Handlers(self.limits, self._changed)
+        self._swarm = Swarm(
+            self.peer_id,
+            transports if transports is not None else (TCP(), Memory()),
+            Upgrader(
+                self.key,
+                security if security is not None else (Noise(),),
+                muxers if muxers is not None else (Yamux(),),
+                self.limits,
+            ),
+            limits=self.limits,
+            gater=gater,
+            probe=self._probe,
+            on_stream=self._accept_stream,
+            on_stream_end=report_end,
+        )
+        self.services = tuple(services) if services is not None else (Identify(), Ping())
+        self._record_seq = 0
+        self._signed_record = b""
+        self._signed_addrs: tuple[Multiaddr, ...] = ()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = self._closed = False
+        self.on_connect(lambda c: self.peerstore.set_connected(c.remote_peer, True))
+        self.on_disconnect(self._note_disconnect)
+        for service in self.services:
+            service.attach(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "running" if self._started else "new"
+        return f"<Host {self.peer_id.short()} {state}, {len(self._swarm.connections)} connections>"
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Host:
+        """Begin to listen. Returns the host, ready to use.
+
+        Raises: `LocalError` if it was started before, or an address is no address to listen at; `OSError`.
+        """
+        if self._started:
+            raise LocalError("this host was started before: make another one")
+        self._started = True
+        ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._supervisor = asyncio.create_task(self._live(ready))
+        await ready.wait()
+        try:
+            for addr in self._listen_at:
+                await self._swarm.listen(addr)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _live(self, ready: asyncio.Event) -> None:
+        """Own every task of this host, from start to close."""
+        assert self._stop is not None
+        loop = asyncio.get_running_loop()
+        if not self.trace.listeners:
+            self.trace.clock = loop.time
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._swarm.start(self._tasks)
+                ready.set()
+                await self._stop.wait()
+                raise _Closing
+        except* _Closing:
+            pass
+        finally:
+            ready.set()
+
+    async def close(self) -> None:
+        """Say goodbye to everybody and stop. Can be called again."""
+        if self._closed or self._supervisor is None or self._stop is None:
+            self._closed = True
+            return
+        self._closed = True
+        try:
+            await self._swarm.close()
+            for service in self.services:
+                await service.close()
+        finally:
+            self._stop.set()
+            await self._supervisor
+
+    async def __aenter__(self) -> Host:
+        return await self.start()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not closed."""
+        return self._started and not self._closed
+
+    # -- where ------------------------------------------------------------------------------------------------
+
+    async def listen(self, addr: Multiaddr | str) -> list[Multiaddr]:
+        """Wait for connections at one more address.
+
+        Returns: where it listens now because of that, each ending in `/p2p/<our id>`.
+
+        Raises: `LocalError` if no transport can listen there; `OSError`.
+        """
+        self._check_running()
+        listener = await self._swarm.listen(Multiaddr(addr) if isinstance(addr, str) else addr)
+        self._changed()
+        return [found.with_peer(self.peer_id) for found in listener.addrs]
+
+    @property
+    def addrs(self) -> list[Multiaddr]:
+        """Where others can reach us, each ending in `/p2p/<our id>`."""
+        return [addr.with_peer(self.peer_id) for addr in self._swarm.listen_addrs]
+
+    @property
+    def signed_record(self) -> bytes:
+        """Our addresses in an envelope that anybody can verify; signed anew when they change."""
+        addrs = tuple(self._swarm.listen_addrs)
+        if not self._signed_record or addrs != self._signed_addrs:
+            self._record_seq += 1
+            record = PeerRecord(self.peer_id, self._record_seq, addrs)
+            self._signed_record = record.seal(self.key).encode()
+            self._signed_addrs = addrs
+        return self._signed_record
+
+    # -- connections ------------------------------------------------------------------------------------------
+
+    async def connect(self, target: PeerRef) -> MuxedConnection:
+        """A connection to `target`: the one that we have, or a new one.
+
+        Args:
+            target: an address (ending in `/p2p/<id>`, so that we know who must answer), a `PeerInfo`, or the id of
+                a peer whose addresses are known.
+
+        Raises: `DialError` with the cause of each address; `LocalError` for something that names no peer.
+        """
+        self._check_running()
+        peer, addrs = self._resolve_ref(target)
+        if peer is not None and addrs:
+            self.peerstore.add_addrs(peer, reversed(addrs))
+        known = self.peerstore.addrs(peer) if peer is not None else ()
+        return await self._swarm.dial(peer, [*addrs, *(a for a in known if a not in addrs)])
+
+    def _resolve_ref(self, ref: PeerRef) -> tuple[PeerId | None, list[Multiaddr]]:
+        match ref:
+            case PeerId():
+                return ref, []
+            case PeerInfo(peer_id=peer, addrs=addrs):
+                return peer, [addr.without_peer() for addr in addrs]
+            case Multiaddr():
+                return ref.peer_id, [ref.without_peer()] if ref.peer_id is not None else [ref]
+            case str():
+                return self._resolve_ref(
+                    Multiaddr(ref) if ref.startswith("/") else PeerId.from_text(ref)
+                )
+
+    async def disconnect(self, peer: PeerRef) -> None:
+        """Close every connection to `peer`."""
+        connections = tuple(self.connections_to(self._peer_of(peer)))
+        await asyncio.gather(*(connection.close() for connection in connections))
+
+    @property
+    def connections(self) -> list[MuxedConnection]:
+        """Every open connection, the oldest first."""
+        return list(self._swarm.connections.values())
+
+    def connections_to(self, peer: PeerId) -> list[MuxedConnection]:
+        """Every open connection to `peer`, the oldest first."""
+        return list(self._swarm.to(peer))
+
+    def is_connected(self, peer: PeerId) -> bool:
+        """Whether there is a connection to `peer`."""
+        return bool(self._swarm.to(peer))
+
+    @property
+    def peers(self) -> list[PeerId]:
+        """Everybody we are connected to."""
+        return list(dict.fromkeys(c.remote_peer for c in self._swarm.connections.values()))
+
+    def on_connect(self, callback: Callable[[MuxedConnection], None]) -> None:
+        """Call `callback` with each connection that becomes usable."""
+        self._swarm.on_connect.append(callback)
+
+    def on_disconnect(self, callback: Callable[[MuxedConnection], None]) -> None:
+        """Call `callback` with each connection that is gone."""
+        self._swarm.on_disconnect.append(callback)
+
+    def _note_disconnect(self, connection: MuxedConnection) -> None:
+        if not self.is_connected(connection.remote_peer):
+            self.peerstore.set_connected(connection.remote_peer, False)
+
+    def _peer_of(self, ref: PeerRef) -> PeerId:
+        peer, _ = self._resolve_ref(ref)
+        if peer is None:
+            raise LocalError(f"{ref} names no peer: it must end in /p2p/<id>")
+        return peer
+
+    # -- streams ----------------------------------------------------------------------------------------------
+
+    async def open_stream(self, peer: PeerRef, protocols: str | Sequence[str]) -> MuxedStream:
+        """A stream to `peer`, which is dialed if need be.
+
+        Args:
+            peer: whoever shall answer.
+            protocols: one protocol id, or several in order of preference.
+
+        Raises: `NegotiationError` if the peer speaks none of them; `DialError`; `ConnectionLost`.
+            With one protocol the peer's answer is awaited only if it has not told yet that it speaks it; a
+            refusal then shows at the first `read`.
+        """
+        self._check_running()
+        wanted = (protocols,) if isinstance(protocols, str) else tuple(protocols)
+        connection = None
+        if isinstance(peer, PeerId):
+            connection = self._swarm.best(peer)
+        if connection is None:
+            connection = await self.connect(peer)
+        return await self.open_stream_on(connection, wanted)
+
+    async def open_stream_on(
+        self, connection: MuxedConnection, protocols: Sequence[str]
+    ) -> MuxedStream:
+        """As `open_stream`, on a given connection."""
+        try:
+            async with asyncio.timeout(self.limits.negotiation_timeout):
+                stream = await connection.open_stream()
+                try:
+                    await self._negotiate(stream, protocols)
+                except BaseException:
+                    await stream.reset()
+                    raise
+        except TimeoutError:
+            raise NegotiationError("the peer does not answer the proposal", protocols) from None
+        report_start(stream)
+        return stream
+
+    async def _negotiate(self, stream: MuxedStream, protocols: Sequence[str]) -> None:
+        probe = stream.probe.on("negotiation")
+        negotiation = Negotiation(stream, Initiator(protocols), self.limits, probe)
+        await negotiation.start()
+        peer = stream.connection.remote_peer
+        if len(protocols) == 1 and protocols[0] in self.peerstore.protocols(peer):
+            # The peer said that it speaks this: no need to wait until it says so again.
+            stream.expect(negotiation)
+            stream.protocol = protocols[0]
+        else:
+            stream.protocol = await negotiation.finish()
+
+    def _accept_stream(self, stream: MuxedStream) -> None:
+        self.create_task(self._handlers.serve(stream))
+
+    def handle(
+        self, protocol: str, max_streams_per_peer: int | None = None
+    ) -> Callable[[Handler], Handler]:
+        """Answer a protocol by the function below: `@host.handle("/echo/1.0.0")`."""
+
+        def decorate(handler: Handler) -> Handler:
+            self.set_handler(protocol, handler, max_streams_per_peer)
+            return handler
+
+        return decorate
+
+    def set_handler(
+        self, protocol: str, handler: Handler, max_streams_per_peer: int | None = None
+    ) -> None:
+        """Answer `protocol` by `handler(stream)`, in place of any other.
+
+        The stream is closed when the handler returns, and reset when it raises.
+
+        Args:
+            protocol: the protocol id.
+            handler: a coroutine function.
+            max_streams_per_peer: how many of one peer run at once; None for the limits' value.
+        """
+        is_async = inspect.iscoroutinefunction
+        if not (is_async(handler) or is_async(getattr(handler, "__call__", None))):  # noqa: B004
+            raise LocalError(f"the handler of {protocol} must be an `async def` function")
+        self._handlers.set(protocol, handler, max_streams_per_peer)
+
+    def remove_handler(self, protocol: str) -> None:
+        """Answer `protocol` no more."""
+        self._handlers.remove(protocol)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What we answer, sorted."""
+        return self._handlers.protocols
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when our addresses or protocols change while we run."""
+        self._change_callbacks.append(callback)
+
+    def _changed(self) -> None:
+        if self.is_running and self._tasks is not None:
+            for callback in self._change_callbacks:
+                callback()
+
+    # -- services ---------------------------------------------------------------------------------------------
+
+    async def ping(self, peer: PeerRef) -> float:
+        """One round trip to `peer`, in seconds."""
+        return await self.service(Ping).ping(peer)
+
+    async def identify_result(self, peer: PeerRef) -> IdentifyInfo:
+        """What a connected peer told about itself, as soon as it has."""
+        return await self.service(Identify).result(self._peer_of(peer))
+
+    @property
+    def fetch(self) -> Fetch:
+        """The fetch service."""
+        return self.service(Fetch)
+
+    @property
+    def perf(self) -> Perf:
+        """The perf service."""
+        return self.service(Perf)
+
+    def service(self, kind: type[S]) -> S:
+        """The service of this kind.
+
+        Raises: `LocalError` if the host was not given one.
+        """
+        for service in self.services:
+            if isinstance(service, kind):
+                return service
+        name = kind.__name__
+        raise LocalError(f"this host has no {name}: give it one, Host(services=[…, {name}()])")
+
+    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a service's coroutine as a task that ends with the host. It must handle its own errors."""
+        if self._tasks is None:
+            coroutine.close()
+            raise LocalError("this host is not running")
+        return self._tasks.create_task(coroutine)
+
+    def _check_running(self) -> None:
+        if not self.is_running:
+            state = "closed" if self._closed else "not started: use `async with` or lab.spawn"
+            raise LocalError(f"this host is {state}")

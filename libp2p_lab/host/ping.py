@@ -1,0 +1,79 @@
+"""Ping, `/ipfs/ping/1.0.0`: 32 bytes there, the same 32 bytes back, as often as one likes on one stream.
+
+Spec: ping/ping.md#protocol
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from libp2p_lab.errors import ConnectionLost, ProtocolViolation
+from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+
+if TYPE_CHECKING:
+    from libp2p_lab.host.host import Host, PeerRef
+
+PROTOCOL_ID = "/ipfs/ping/1.0.0"
+LENGTH = 32  # bytes
+
+
+class Ping:
+    """Answers pings, and sends them.
+
+    Args:
+        payload: gives the bytes to send; only simulations replace it.
+    """
+
+    def __init__(self, payload: Callable[[int], bytes] = os.urandom) -> None:
+        self._payload = payload
+        self._host: Host
+
+    def attach(self, host: Host) -> None:
+        """As `Service.attach`."""
+        self._host = host
+        host.set_handler(
+            PROTOCOL_ID, self._answer, max_streams_per_peer=host.limits.ping_streams_per_peer
+        )
+
+    async def close(self) -> None:
+        """As `Service.close`."""
+
+    async def _answer(self, stream: MuxedStream) -> None:
+        while True:
+            async with asyncio.timeout(self._host.limits.ping_idle_timeout):
+                first = await stream.read(LENGTH)
+                if not first:
+                    return
+                rest = await stream.read_exactly(LENGTH - len(first))
+            await stream.write(first + rest)
+
+    async def ping(self, peer: PeerRef) -> float:
+        """One round trip to `peer`, in seconds, on a fresh stream.
+
+        Raises: `ProtocolViolation` if other bytes come back; `ConnectionLost` if nothing does within the limit.
+        """
+        stream = await self._host.open_stream(peer, PROTOCOL_ID)
+        try:
+            return await self.round_trip(stream)
+        finally:
+            await stream.close()
+
+    async def round_trip(self, stream: MuxedStream) -> float:
+        """One round trip on a ping stream that stays open for more."""
+        payload = self._payload(LENGTH)
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(self._host.limits.ping_timeout):
+                sent_at = clock()
+                await stream.write(payload)
+                echoed = await stream.read_exactly(LENGTH)
+        except TimeoutError:
+            await stream.reset()
+            raise ConnectionLost(f"no pong within {self._host.limits.ping_timeout:g} s") from None
+        if echoed != payload:
+            await stream.reset()
+            raise ProtocolViolation("the pong holds other bytes than the ping")
+        return clock() - sent_at

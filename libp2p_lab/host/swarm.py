@@ -1,0 +1,446 @@
+"""The swarm: every connection of a host, made by dialing or by listening.
+
+It upgrades what arrives, refuses what is too much, keeps one connection in use for each peer, and runs each in a task
+of its own. What happens on the streams is not its business: it hands each one on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+
+from libp2p_lab.errors import (
+    DialError,
+    LabError,
+    LimitExceeded,
+    LocalError,
+)
+from libp2p_lab.host.events import (
+    ConnectionClosed,
+    ConnectionOpened,
+    DialFailed,
+    DialStarted,
+    ListenerClosed,
+    ListenerOpened,
+    UpgradeFailed,
+)
+from libp2p_lab.host.gater import Gater
+from libp2p_lab.host.upgrade import Upgrader
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing.connection import ConnectionInfo, StreamDirection
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.trace import Probe
+from libp2p_lab.transports.dialing import race
+from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
+from libp2p_lab.transports.transport import Listener, RawConnection, Transport
+
+ConnectionCallback = Callable[[MuxedConnection], None]
+Outcome = MuxedConnection | LabError | OSError
+
+
+class Swarm:
+    """The connections of one host.
+
+    Args:
+        peer_id: who we are.
+        transports: how we reach others.
+        upgrader: makes raw connections usable.
+        limits: how many, how long.
+        gater: who is refused; None refuses nobody.
+        probe: of the host.
+        on_stream: called with each stream that a remote opens; it must return at once.
+        on_stream_end: called with each stream that is over, and how it ended.
+        look_up: gives the text records for dnsaddr.
+    """
+
+    def __init__(
+        self,
+        peer_id: PeerId,
+        transports: Sequence[Transport],
+        upgrader: Upgrader,
+        *,
+        limits: Limits,
+        gater: Gater | None,
+        probe: Probe,
+        on_stream: Callable[[MuxedStream], None],
+        on_stream_end: Callable[[MuxedStream, str], None],
+        look_up: LookUpText = look_up_text,
+    ) -> None:
+        self.connections: dict[int, MuxedConnection] = {}
+        self._by_peer: dict[PeerId, list[MuxedConnection]] = {}
+        self.on_connect: list[ConnectionCallback] = []
+        self.on_disconnect: list[ConnectionCallback] = []
+        self._peer_id = peer_id
+        self._transports = transports
+        self._upgrader = upgrader
+        self._limits = limits
+        self._gater = gater
+        self._probe = probe
+        self._on_stream = on_stream
+        self._on_stream_end = on_stream_end
+        self._look_up = look_up
+        self._listeners: list[Listener] = []
+        self._numbers = itertools.count(1)
+        self._dials: dict[PeerId, asyncio.Task[Outcome]] = {}
+        self._pending = 0  # inbound connections that are not usable yet
+        self._pending_from: Counter[str] = Counter()
+        self._tasks: asyncio.TaskGroup
+        self._clock: Callable[[], float]
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin; connections run as tasks of `tasks`."""
+        self._tasks = tasks
+        self._clock = asyncio.get_running_loop().time
+
+    # -- listening ------------------------------------------------------------------------------------------
+
+    async def listen(self, addr: Multiaddr) -> Listener:
+        """Wait for connections at `addr`.
+
+        Raises: `LocalError` if no transport can; `OSError` as the operating system gives it.
+        """
+        for transport in self._transports:
+            if transport.can_listen(addr):
+                listener = await transport.listen(addr, partial(self._accept, transport.name))
+                self._listeners.append(listener)
+                self._report_listener(listener, ListenerOpened)
+                return listener
+        have = ", ".join(transport.name for transport in self._transports) or "none"
+        raise LocalError(f"no transport can listen at {addr} (this host has: {have})")
+
+    @property
+    def listen_addrs(self) -> list[Multiaddr]:
+        """Where we listen, without `/p2p`."""
+        return [addr for listener in self._listeners for addr in listener.addrs]
+
+    def _accept(self, transport: str, raw: RawConnection) -> None:
+        """A connection arrived: take it to its handshake in a task of its own, or drop it at once."""
+        limits = self._limits
+        source = _host_of(raw.remote_addr)
+        refusal = None
+        if self._gater is not None and not self._gater.allow_accept(raw.remote_addr):
+            refusal = "refused by the gater"
+        elif self._pending >= limits.max_pending_inbound:
+            refusal = "too many connections wait for their handshake"
+        elif source and self._pending_from[source] >= limits.max_pending_inbound_per_ip:
+            refusal = f"too many connections from {source} wait for their handshake"
+        elif len(self.connections) >= limits.max_connections:
+            refusal = "too many connections"
+        if refusal is not None:
+            if self._probe.trace.listeners:
+                self._probe.emit("event", UpgradeFailed(str(raw.remote_addr), refusal))
+            self._tasks.create_task(raw.reset())
+            return
+        self._pending += 1
+        self._pending_from[source] += 1
+        self._tasks.create_task(self._run_inbound(raw, transport, source))
+
+    async def _run_inbound(self, raw: RawConnection, transport: str, source: str) -> None:
+        link = str(number := next(self._numbers))
+        try:
+            connection = await self._upgrade(
+                raw, number, "inbound", transport, None, self._limits.handshake_timeout
+            )
+        except (LabError, OSError) as error:
+            if self._probe.trace.listeners:
+                failed = UpgradeFailed(str(raw.remote_addr), f"{type(error).__name__}: {error}")
+                self._probe.on("host", link).emit("event", failed)
+            return
+        finally:
+            self._pending -= 1
+            self._pending_from[source] -= 1
+            if not self._pending_from[source]:
+                del self._pending_from[source]
+        await self._run(connection)
+
+    # -- dialing --------------------------------------------------------------------------------------------
+
+    async def dial(self, peer: PeerId | None, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+        """A connection to `peer`: the one that we have, or the first that works of `addrs`.
+
+        Callers that want the same peer at the same time share one dial.
+
+        Args:
+            peer: who must answer; None for whoever does.
+            addrs: where, the best first; names in them are looked up.
+
+        Raises: `DialError` with the cause of each address.
+        """
+        if peer is None:
+            return await self._dial(None, addrs)
+        existing = self.best(peer)
+        if existing is not None:
+            return existing
+        task = self._dials.get(peer)
+        if task is None:
+            task = self._tasks.create_task(_outcome(self._dial(peer, addrs)))
+            self._dials[peer] = task
+            task.add_done_callback(lambda _: self._dials.pop(peer, None))
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, MuxedConnection):
+            return outcome
+        raise outcome
+
+    async def _dial(self, peer: PeerId | None, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+        if peer == self._peer_id:
+            raise LocalError("a host does not dial itself")
+        if self._gater is not None and peer is not None and not self._gater.allow_dial_peer(peer):
+            raise DialError(f"the gater refuses to dial {peer}")
+        targets: dict[Multiaddr, Transport] = {}
+        attempts: list[tuple[str, BaseException]] = []
+        for addr in addrs:
+            await self._add_targets(peer, addr, targets, attempts)
+        if not targets:
+            raise DialError(f"no address to dial {peer or 'anybody'} at:", attempts)
+
+        async def attempt(addr: Multiaddr) -> MuxedConnection:
+            return await self._dial_one(peer, addr, targets[addr])
+
+        limits = self._limits
+        ranked = list(targets)[: limits.max_addresses_dialed]
+        try:
+            return await race(
+                ranked,
+                attempt,
+                delay=limits.dial_attempt_delay,
+                timeout=limits.dial_timeout,
+                on_failure=lambda addr, cause: self._report_failure(peer, addr, cause),
+            )
+        except DialError as error:
+            raise DialError(
+                f"cannot reach {peer or 'anybody'}:", (*attempts, *error.attempts)
+            ) from None
+
+    async def _add_targets(
+        self,
+        peer: PeerId | None,
+        addr: Multiaddr,
+        targets: dict[Multiaddr, Transport],
+        attempts: list[tuple[str, BaseException]],
+    ) -> None:
+        """The dialable addresses that `addr` stands for, each with its transport."""
+        try:
+            resolved = await resolve(addr, self._limits, self._look_up)
+        except DialError as error:
+            attempts.extend(error.attempts or [(str(addr), error)])
+            return
+        for candidate in resolved:
+            if candidate.peer_id not in (None, peer) and peer is not None:
+                continue
+            transport = next((t for t in self._transports if t.can_dial(candidate)), None)
+            if transport is None:
+                cause = LocalError("no transport of this host can dial it")
+                attempts.append((str(candidate), cause))
+            elif self._gater is not None and not self._gater.allow_dial_addr(peer, candidate):
+                attempts.append((str(candidate), LocalError("refused by the gater")))
+            else:
+                targets[candidate] = transport
+
+    async def _dial_one(
+        self, peer: PeerId | None, addr: Multiaddr, transport: Transport
+    ) -> MuxedConnection:
+        link = str(number := next(self._numbers))
+        if self._probe.trace.listeners:
+            self._probe.on("host", link).emit("event", DialStarted(str(peer or ""), str(addr)))
+        raw = await transport.dial(addr)
+        expected = peer if peer is not None else addr.peer_id
+        connection = await self._upgrade(
+            raw, number, "outbound", transport.name, expected, self._limits.dial_timeout
+        )
+        self._tasks.create_task(self._run(connection))
+        return connection
+
+    # -- life of a connection -------------------------------------------------------------------------------
+
+    async def _upgrade(
+        self,
+        raw: RawConnection,
+        number: int,
+        direction: StreamDirection,
+        transport: str,
+        expected: PeerId | None,
+        timeout: float,
+    ) -> MuxedConnection:
+        """From raw to registered; whatever goes wrong, `raw` is closed."""
+        probe = self._probe.on("host", str(number))
+        raw.probe = probe.on("transport")
+        is_dialer = direction == "outbound"
+        try:
+            async with asyncio.timeout(timeout):
+                upgraded = await self._upgrader.upgrade(
+                    raw, is_dialer=is_dialer, expected_peer=expected, probe=probe
+                )
+            info = ConnectionInfo(
+                id=number,
+                remote_peer=upgraded.channel.remote_peer,
+                local_addr=raw.local_addr,
+                remote_addr=raw.remote_addr,
+                direction=direction,
+                transport=transport,
+                security=upgraded.security,
+                muxer=upgraded.muxer.protocol,
+                limited=False,
+                opened_at=self._clock(),
+            )
+            self._check(info)
+            connection = MuxedConnection(
+                upgraded.channel,
+                upgraded.muxer.session(
+                    is_dialer=is_dialer, limits=self._limits, probe=probe.on("muxer")
+                ),
+                info,
+                limits=self._limits,
+                clock=self._clock,
+                probe=probe,
+                on_stream=self._on_stream,
+                on_stream_end=self._on_stream_end,
+            )
+            if self._gater is not None and not self._gater.allow_upgraded(connection):
+                raise LocalError("refused by the gater")
+        except TimeoutError:
+            await raw.reset()
+            raise TimeoutError(f"no usable connection within {timeout:g} s") from None
+        except BaseException:
+            await raw.reset()
+            raise
+        self._register(connection)
+        return connection
+
+    def _check(self, info: ConnectionInfo) -> None:
+        """Last refusals, now that the peer is proven."""
+        limits = self._limits
+        if info.remote_peer == self._peer_id:
+            raise LocalError("the other end is this very host")
+        if len(self.connections) >= limits.max_connections:
+            raise LimitExceeded(
+                "max_connections", len(self.connections) + 1, limits.max_connections
+            )
+        held = len(self.to(info.remote_peer)) + 1
+        if held > limits.max_connections_per_peer:
+            raise LimitExceeded("max_connections_per_peer", held, limits.max_connections_per_peer)
+        if self._gater is not None and not self._gater.allow_secured(
+            info.direction, info.remote_peer, info.remote_addr
+        ):
+            raise LocalError("refused by the gater")
+
+    def _register(self, connection: MuxedConnection) -> None:
+        info = connection.info
+        self.connections[connection.id] = connection
+        self._by_peer.setdefault(info.remote_peer, []).append(connection)
+        if connection.probe.trace.listeners:
+            opened = ConnectionOpened(
+                str(info.remote_peer),
+                info.direction,
+                str(info.local_addr),
+                str(info.remote_addr),
+                info.transport,
+                info.security,
+                info.muxer,
+            )
+            connection.probe.emit("event", opened)
+        for callback in self.on_connect:
+            callback(connection)
+        if len(self.to(info.remote_peer)) > 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._limits.duplicate_grace, self._drop_duplicates, info.remote_peer)
+
+    def _unregister(self, connection: MuxedConnection) -> None:
+        del self.connections[connection.id]
+        held = self._by_peer[connection.remote_peer]
+        held.remove(connection)
+        if not held:
+            del self._by_peer[connection.remote_peer]
+
+    async def _run(self, connection: MuxedConnection) -> None:
+        """Supervise one connection: whatever happens on it ends here and nowhere else."""
+        reason = "closed"
+        try:
+            await connection.run()
+        except (LabError, OSError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - one of the two supervisors: a bug on one connection stays there
+            reason = f"bug: {type(error).__name__}: {error}"
+        finally:
+            self._unregister(connection)
+            if connection.probe.trace.listeners:
+                closed = ConnectionClosed(str(connection.remote_peer), reason)
+                connection.probe.emit("event", closed)
+            for callback in self.on_disconnect:
+                callback(connection)
+
+    # -- which connection -----------------------------------------------------------------------------------
+
+    def to(self, peer: PeerId) -> list[MuxedConnection]:
+        """Every open connection to `peer`, the oldest first."""
+        return self._by_peer.get(peer, [])
+
+    def best(self, peer: PeerId) -> MuxedConnection | None:
+        """The connection that new streams use; both ends choose the same.
+
+        When two peers dial each other at the same moment, each ends with two connections. The one that the peer with
+        the smaller id dialed stays in use; the other is closed once nothing runs on it.
+        """
+        held = [connection for connection in self.to(peer) if connection.is_open]
+        if not held:
+            return None
+        preferred: StreamDirection = "outbound" if self._peer_id < peer else "inbound"
+        return min(held, key=lambda c: (c.limited, c.direction != preferred, c.id))
+
+    def _drop_duplicates(self, peer: PeerId) -> None:
+        """Close the connections to `peer` that lost, as soon as they are idle."""
+        keep = self.best(peer)
+        busy = False
+        for connection in tuple(self.to(peer)):
+            if (
+                connection is keep
+                or connection.limited
+                or connection.direction == (keep.direction if keep is not None else "")
+            ):
+                continue
+            if connection.streams:
+                busy = True
+            else:
+                self._tasks.create_task(connection.close())
+        if busy:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._limits.duplicate_grace, self._drop_duplicates, peer)
+
+    async def close(self) -> None:
+        """Stop listening, then close every connection politely, all at once."""
+        for listener in self._listeners:
+            self._report_listener(listener, ListenerClosed)
+            await listener.close()
+        self._listeners.clear()
+        await asyncio.gather(*(connection.close() for connection in [*self.connections.values()]))
+
+    # -- telling --------------------------------------------------------------------------------------------
+
+    def _report_listener(
+        self, listener: Listener, kind: type[ListenerOpened] | type[ListenerClosed]
+    ) -> None:
+        if self._probe.trace.listeners:
+            for addr in listener.addrs:
+                self._probe.emit("event", kind(str(addr)))
+
+    def _report_failure(self, peer: PeerId | None, addr: Multiaddr, cause: BaseException) -> None:
+        if self._probe.trace.listeners:
+            text = f"{type(cause).__name__}: {cause}"
+            self._probe.emit("event", DialFailed(str(peer or ""), str(addr), text))
+
+
+async def _outcome(dial: Coroutine[None, None, MuxedConnection]) -> Outcome:
+    """A dial's result or error as a value: a shared dial that fails must not end the host's other tasks."""
+    try:
+        return await dial
+    except (LabError, OSError) as error:
+        return error
+
+
+def _host_of(addr: Multiaddr) -> str:
+    """The IP address in `addr`; "" if it has none."""
+    return addr.value_of("ip4") or addr.value_of("ip6") or ""

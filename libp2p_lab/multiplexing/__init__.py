@@ -1,0 +1,30 @@
+"""Chapter 04: how do many conversations share one connection?
+
+Read in this order:
+
+    muxer.py              the interface of a core: bytes in, events and bytes out
+    yamux_frames.py       twelve bytes of header
+    yamux.py              the core: streams, windows, turns
+    connection.py         what the layers above see
+    muxed_connection.py   the driver: one task reads, one writes
+
+Spec page: yamux/README.md
+"""
+
+from libp2p_lab.multiplexing.connection import Connection, ConnectionInfo, Stream
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxer import Muxer, MuxerEvent, MuxerSession
+from libp2p_lab.multiplexing.yamux import Yamux, YamuxSession
+
+__all__ = [
+    "Connection",
+    "ConnectionInfo",
+    "MuxedConnection",
+    "MuxedStream",
+    "Muxer",
+    "MuxerEvent",
+    "MuxerSession",
+    "Stream",
+    "Yamux",
+    "YamuxSession",
+]

@@ -1,0 +1,28 @@
+"""Chapter 03: who is at the other end, and who else can read this?
+
+Read in this order:
+
+    secure_channel.py   the interface: a raw stream in, a private one with a proven peer out
+    noise_xx.py         the handshake, token by token, without libp2p in it
+    noise.py            libp2p's identities inside the handshake, and the channel that follows
+
+Left out: IK and the other patterns (the spec has dropped them); secio (broken and withdrawn).
+
+Spec page: noise/README.md
+"""
+
+from libp2p_lab.security.noise import Noise, NoiseChannel, NoiseMessage, NoiseStream
+from libp2p_lab.security.noise_xx import CipherState, HandshakeMessage, NoiseHandshake
+from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
+
+__all__ = [
+    "CipherState",
+    "HandshakeMessage",
+    "Noise",
+    "NoiseChannel",
+    "NoiseHandshake",
+    "NoiseMessage",
+    "NoiseStream",
+    "SecureChannel",
+    "SecureConnection",
+]

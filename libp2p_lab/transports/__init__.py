@@ -1,0 +1,30 @@
+"""Chapter 02: how do bytes get from one peer to another?
+
+A transport reaches an address and waits at one; what it gives is a plain stream of bytes, without security and
+without streams in it.
+
+Read in this order:
+
+    transport.py   the interface: dial, listen
+    memory.py      two peers in one process: the whole idea without the operating system
+    tcp.py         sockets, by asyncio
+    dns.py         names in addresses: /dns4, /dns6, /dns, /dnsaddr
+    dialing.py     the race between a peer's addresses
+    signal.py      what the drivers of all chapters wait on
+
+Spec pages: addressing/README.md, connections/README.md
+"""
+
+from libp2p_lab.transports.memory import Memory, MemoryNetwork, MemoryStream
+from libp2p_lab.transports.tcp import TCP
+from libp2p_lab.transports.transport import Listener, RawConnection, Transport
+
+__all__ = [
+    "TCP",
+    "Listener",
+    "Memory",
+    "MemoryNetwork",
+    "MemoryStream",
+    "RawConnection",
+    "Transport",
+]
