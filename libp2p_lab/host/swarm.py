@@ -143,9 +143,8 @@ class Swarm:
     async def _run_inbound(self, raw: RawConnection, transport: str, source: str) -> None:
         link = str(number := next(self._numbers))
         try:
-            connection = await self._upgrade(
-                raw, number, "inbound", transport, None, self._limits.handshake_timeout
-            )
+            async with asyncio.timeout(self._limits.handshake_timeout):
+                connection = await self._upgrade(raw, number, "inbound", transport, None)
         except (LabError, OSError) as error:
             if self._probe.trace.listeners:
                 failed = UpgradeFailed(str(raw.remote_addr), f"{type(error).__name__}: {error}")
@@ -249,9 +248,8 @@ class Swarm:
             self._probe.on("host", link).emit("event", DialStarted(str(peer or ""), str(addr)))
         raw = await transport.dial(addr)
         expected = peer if peer is not None else addr.peer_id
-        connection = await self._upgrade(
-            raw, number, "outbound", transport.name, expected, self._limits.dial_timeout
-        )
+        # The race limits the time of each attempt.
+        connection = await self._upgrade(raw, number, "outbound", transport.name, expected)
         self._tasks.create_task(self._run(connection))
         return connection
 
@@ -264,17 +262,15 @@ class Swarm:
         direction: StreamDirection,
         transport: str,
         expected: PeerId | None,
-        timeout: float,
     ) -> MuxedConnection:
         """From raw to registered; whatever goes wrong, `raw` is closed."""
         probe = self._probe.on("host", str(number))
         raw.probe = probe.on("transport")
         is_dialer = direction == "outbound"
         try:
-            async with asyncio.timeout(timeout):
-                upgraded = await self._upgrader.upgrade(
-                    raw, is_dialer=is_dialer, expected_peer=expected, probe=probe
-                )
+            upgraded = await self._upgrader.upgrade(
+                raw, is_dialer=is_dialer, expected_peer=expected, probe=probe
+            )
             info = ConnectionInfo(
                 id=number,
                 remote_peer=upgraded.channel.remote_peer,
@@ -302,9 +298,6 @@ class Swarm:
             )
             if self._gater is not None and not self._gater.allow_upgraded(connection):
                 raise LocalError("refused by the gater")
-        except TimeoutError:
-            await raw.reset()
-            raise TimeoutError(f"no usable connection within {timeout:g} s") from None
         except BaseException:
             await raw.reset()
             raise

@@ -185,7 +185,8 @@ class MuxedStream:
                 self.probe.emit("sent", bytes(data), self.bytes_written)
             self.bytes_written += len(data)
         connection.queue(self.id, data)
-        if connection.writer_waits and len(data) <= SMALL_WRITE:
+        if connection.writer_waits and self.protocol and len(data) <= SMALL_WRITE:
+            # Lines of a negotiation stay queued a moment, and leave together with what follows.
             await connection.flush()
         while self._outgoing == "open" and connection.is_full(self.id):
             connection.blocked.add(self)
@@ -473,11 +474,15 @@ class MuxedConnection:
 
     async def _send_everything(self) -> None:
         """Wait until the writer has sent all that is queued, within the time limit."""
-        self._wake.notify()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.close_timeout):
-                while self.is_open and (self._session.has_data_to_send() or not self.writer_waits):
-                    await self._changed.wait()
+        if self._has_unsent():
+            self._wake.notify()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.close_timeout):
+                    while self._has_unsent():
+                        await self._changed.wait()
+
+    def _has_unsent(self) -> bool:
+        return self.is_open and (self._session.has_data_to_send() or not self.writer_waits)
 
     def _handle(self, event: MuxerEvent) -> None:
         match event:

@@ -45,11 +45,13 @@ class TcpStream(asyncio.BufferedProtocol):
         "_chunks",
         "_closed",
         "_gone",
+        "_local_addr",
         "_lost",
         "_on_connection",
         "_read_paused",
         "_readable",
         "_received",
+        "_remote_addr",
         "_sent",
         "_size",
         "_transport",
@@ -73,6 +75,8 @@ class TcpStream(asyncio.BufferedProtocol):
         self._gone = False
         self._lost: ConnectionLost | None = None  # why, unless the end was a clean one
         self._received = self._sent = 0
+        self._local_addr: Multiaddr | None = None  # made when first asked for
+        self._remote_addr: Multiaddr | None = None
         self.ended = False  # nothing more will arrive
         self.probe = Probe(layer="transport")
 
@@ -192,12 +196,16 @@ class TcpStream(asyncio.BufferedProtocol):
     @property
     def local_addr(self) -> Multiaddr:
         """Our end."""
-        return _to_multiaddr(self._transport.get_extra_info("sockname"))
+        if self._local_addr is None:
+            self._local_addr = _to_multiaddr(self._transport.get_extra_info("sockname"))
+        return self._local_addr
 
     @property
     def remote_addr(self) -> Multiaddr:
         """The other end."""
-        return _to_multiaddr(self._transport.get_extra_info("peername"))
+        if self._remote_addr is None:
+            self._remote_addr = _to_multiaddr(self._transport.get_extra_info("peername"))
+        return self._remote_addr
 
 
 class TcpListener:
