@@ -27,7 +27,7 @@ from libp2p_lab.host.service import Service
 from libp2p_lab.host.swarm import Swarm
 from libp2p_lab.host.upgrade import Upgrader
 from libp2p_lab.identity.envelope import PeerRecord
-from libp2p_lab.identity.keys import KeyPair
+from libp2p_lab.identity.keys import KeyPair, PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
@@ -71,6 +71,7 @@ class Host:
         psk: the key of a private network.
         trace: where facts are told; None makes one.
         rng: chance for everything that is no secret; None for a fresh one.
+        peer_id_of: the name of the peer that holds a key; only exercises replace it.
 
     Attributes:
         peer_id: who we are.
@@ -94,11 +95,12 @@ class Host:
         psk: bytes | None = None,
         trace: Trace | None = None,
         rng: random.Random | None = None,
+        peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         if psk is not None:
             raise LocalError("private networks (psk) are not part of this version")
         self.key = key if key is not None else KeyPair.generate()
-        self.peer_id = PeerId.from_public_key(self.key.public)
+        self.peer_id = peer_id_of(self.key.public)
         self.limits = limits if limits is not None else DEFAULT_LIMITS
         self.peerstore = peerstore if peerstore is not None else Peerstore(self.limits)
         self.trace = trace if trace is not None else Trace()
@@ -113,7 +115,7 @@ class Host:
             transports if transports is not None else (TCP(), Memory()),
             Upgrader(
                 self.key,
-                security if security is not None else (Noise(),),
+                security if security is not None else (Noise(peer_id_of=peer_id_of),),
                 muxers if muxers is not None else (Yamux(),),
                 self.limits,
             ),
@@ -267,8 +269,12 @@ class Host:
 
     async def disconnect(self, peer: PeerRef) -> None:
         """Close every connection to `peer`."""
-        connections = tuple(self.connections_to(self._peer_of(peer)))
-        await asyncio.gather(*(connection.close() for connection in connections))
+        connections = self.connections_to(self._peer_of(peer))
+        async with asyncio.TaskGroup() as tasks:
+            for connection in connections[1:]:
+                tasks.create_task(connection.close())
+            if connections:
+                await connections[0].close()
 
     @property
     def connections(self) -> list[MuxedConnection]:

@@ -321,9 +321,17 @@ class Noise:
         static: the Noise static key; None makes a fresh one.
         ephemeral: gives the fresh key of each handshake; only simulations replace it.
         early_muxers: False leaves the list of muxers out of the handshake, as rust-libp2p does.
+        peer_id_of: the name of the peer that holds a key; only exercises replace it.
     """
 
-    __slots__ = ("_ephemeral", "_payloads", "_static", "_static_public", "early_muxers")
+    __slots__ = (
+        "_ephemeral",
+        "_payloads",
+        "_peer_id_of",
+        "_static",
+        "_static_public",
+        "early_muxers",
+    )
 
     protocol = PROTOCOL_ID
 
@@ -332,11 +340,13 @@ class Noise:
         static: X25519PrivateKey | None = None,
         ephemeral: Callable[[], X25519PrivateKey] = X25519PrivateKey.generate,
         early_muxers: bool = True,
+        peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         self._static = static if static is not None else ephemeral()
         self._static_public = self._static.public_key().public_bytes_raw()
         self._ephemeral = ephemeral
         self.early_muxers = early_muxers
+        self._peer_id_of = peer_id_of
         self._payloads: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
 
     async def secure(
@@ -361,7 +371,7 @@ class Noise:
         if is_dialer:
             # Nothing is secret yet in message 0, so it carries no payload.
             await _send(raw, handshake, b"", probe)
-            theirs, remote_peer = _identify(await _receive(raw, handshake, probe))
+            theirs, remote_peer = self._identify(await _receive(raw, handshake, probe))
             # The responder proves itself first: refuse the wrong one before we show who we are.
             if expected_peer is not None and remote_peer != expected_peer:
                 raise PeerIdMismatch(str(expected_peer), str(remote_peer))
@@ -370,7 +380,7 @@ class Noise:
         else:
             await _receive(raw, handshake, probe)
             await _send(raw, handshake, ours, probe)
-            theirs, remote_peer = _identify(await _receive(raw, handshake, probe))
+            theirs, remote_peer = self._identify(await _receive(raw, handshake, probe))
             muxer = choose_muxer(theirs.stream_muxers, offered)
         channel = NoiseChannel(*handshake.split(), probe)
         return NoiseStream(raw, channel, remote_peer, muxer, handshake.symmetric.h)
@@ -383,6 +393,14 @@ class Noise:
             payload = HandshakePayload(identity, signature, muxers).encode()
             self._payloads[identity, muxers] = payload
         return payload
+
+    def _identify(self, message: HandshakeMessage) -> tuple[HandshakePayload, PeerId]:
+        """Who vouches for the static key that `message` brought."""
+        try:
+            payload = HandshakePayload.decode(message.plaintext)
+        except MalformedMessage as error:
+            raise HandshakeFailed(str(error)) from None
+        return payload, self._peer_id_of(payload.verify(message.static_key))
 
 
 async def _send(raw: ByteStream, handshake: NoiseHandshake, payload: bytes, probe: Probe) -> None:
@@ -404,12 +422,3 @@ async def _receive(raw: ByteStream, handshake: NoiseHandshake, probe: Probe) -> 
     if probe.trace.listeners:
         probe.emit("received", message, handshake.index - 1)
     return message
-
-
-def _identify(message: HandshakeMessage) -> tuple[HandshakePayload, PeerId]:
-    """Who vouches for the static key that `message` brought."""
-    try:
-        payload = HandshakePayload.decode(message.plaintext)
-    except MalformedMessage as error:
-        raise HandshakeFailed(str(error)) from None
-    return payload, PeerId.from_public_key(payload.verify(message.static_key))
