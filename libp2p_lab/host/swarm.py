@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from libp2p_lab.errors import (
@@ -40,7 +40,6 @@ from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
 from libp2p_lab.transports.transport import Listener, RawConnection, Transport
 
 ConnectionCallback = Callable[[MuxedConnection], None]
-Outcome = MuxedConnection | LabError | OSError
 
 
 class Swarm:
@@ -86,7 +85,7 @@ class Swarm:
         self._look_up = look_up
         self._listeners: list[Listener] = []
         self._numbers = itertools.count(1)
-        self._dials: dict[PeerId, asyncio.Task[Outcome]] = {}
+        self._dials: dict[PeerId, asyncio.Future[LabError | OSError | None]] = {}
         self._pending = 0  # inbound connections that are not usable yet
         self._pending_from: Counter[str] = Counter()
         self._tasks: asyncio.TaskGroup
@@ -172,18 +171,28 @@ class Swarm:
         """
         if peer is None:
             return await self._dial(None, addrs)
-        existing = self.best(peer)
-        if existing is not None:
-            return existing
-        task = self._dials.get(peer)
-        if task is None:
-            task = self._tasks.create_task(_outcome(self._dial(peer, addrs)))
-            self._dials[peer] = task
-            task.add_done_callback(lambda _: self._dials.pop(peer, None))
-        outcome = await asyncio.shield(task)
-        if isinstance(outcome, MuxedConnection):
-            return outcome
-        raise outcome
+        while (existing := self.best(peer)) is None:
+            under_way = self._dials.get(peer)
+            if under_way is None:
+                return await self._dial_for_all(peer, addrs)
+            error = await asyncio.shield(under_way)
+            if error is not None:
+                raise error
+        return existing
+
+    async def _dial_for_all(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+        """Dial, and tell those who wait for the same peer how it went. If we are cancelled, one of them dials."""
+        outcome: asyncio.Future[LabError | OSError | None]
+        outcome = self._dials[peer] = asyncio.get_running_loop().create_future()
+        error: LabError | OSError | None = None
+        try:
+            return await self._dial(peer, addrs)
+        except (LabError, OSError) as failure:
+            error = failure
+            raise
+        finally:
+            del self._dials[peer]
+            outcome.set_result(error)
 
     async def _dial(self, peer: PeerId | None, addrs: Sequence[Multiaddr]) -> MuxedConnection:
         if peer == self._peer_id:
@@ -424,14 +433,6 @@ class Swarm:
         if self._probe.trace.listeners:
             text = f"{type(cause).__name__}: {cause}"
             self._probe.emit("event", DialFailed(str(peer or ""), str(addr), text))
-
-
-async def _outcome(dial: Coroutine[None, None, MuxedConnection]) -> Outcome:
-    """A dial's result or error as a value: a shared dial that fails must not end the host's other tasks."""
-    try:
-        return await dial
-    except (LabError, OSError) as error:
-        return error
 
 
 def _host_of(addr: Multiaddr) -> str:

@@ -474,8 +474,9 @@ class MuxedConnection:
 
     async def _send_everything(self) -> None:
         """Wait until the writer has sent all that is queued, within the time limit."""
+        if self.writer_waits and self._session.has_data_to_send():
+            await self.flush()
         if self._has_unsent():
-            self._wake.notify()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.close_timeout):
                     while self._has_unsent():
@@ -528,9 +529,9 @@ class MuxedConnection:
     async def close(self) -> None:
         """Say goodbye, send what is queued, and close. Cut off what takes longer than the limits allow."""
         self._session.go_away()
-        await self._send_everything()
-        if self.is_open:
-            with contextlib.suppress(TimeoutError, LabError):
+        with contextlib.suppress(TimeoutError, LabError):
+            await self._send_everything()
+            if self.is_open:
                 async with asyncio.timeout(self.limits.close_timeout):
                     await self._channel.close_write()
                     while self.is_open:

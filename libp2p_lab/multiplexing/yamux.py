@@ -348,16 +348,18 @@ class YamuxSession:
         ends = stream.writing is Half.CLOSING and n == stream.unsent
         if not (n or ends or stream.flags):
             return 0
-        flags = stream.flags | (_FIN if ends else 0)
-        stream.flags = 0
+        flags, stream.flags = stream.flags, 0
         if n:
             body = stream.take(n)
             if self.probe.trace.listeners:
                 self._report_sent(DataFrame(stream.id, flags, b"".join(body)))
             parts.append(HEADER.pack(0, _DATA, flags, stream.id, n))
             parts.extend(body)
-        else:
-            update = WindowUpdate(stream.id, flags, 0)
+            flags = 0
+        if ends or not n:
+            # FIN may ride on data, but js-libp2p (@libp2p/yamux 8.0.3) looks at it first: if it has closed
+            # its own half by then, the stream is gone and the data with it. So FIN goes alone.
+            update = WindowUpdate(stream.id, flags | (_FIN if ends else 0), 0)
             self._report_sent(update)
             parts.append(update.encode())
         if ends:

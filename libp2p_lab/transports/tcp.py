@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import ifaddr
 
 from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
-from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.multiaddr import Multiaddr, Part
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.signal import Signal
 from libp2p_lab.transports.transport import OnConnection
@@ -87,9 +87,8 @@ class TcpStream(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # asyncio has set TCP_NODELAY already.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._on_connection is not None:
             self._on_connection(self)
 
@@ -185,7 +184,7 @@ class TcpStream(asyncio.BufferedProtocol):
         """As `ByteStream.close`: returns when everything written is with the kernel. Set a time limit around it."""
         self._write_closed = True
         self._transport.close()
-        while not self._gone:
+        while self._transport.get_write_buffer_size() and not self._gone:
             await self._closed.wait()
 
     async def reset(self) -> None:
@@ -290,9 +289,13 @@ def _to_host_port(transport: TCP, addr: Multiaddr) -> tuple[str, int, int]:
 
 def _to_multiaddr(sockname: tuple[str, int] | tuple[str, int, int, int]) -> Multiaddr:
     host, _, zone = sockname[0].partition("%")
-    version = ipaddress.ip_address(host).version
-    prefix = f"/ip6zone/{zone}" if zone else ""
-    return Multiaddr(f"{prefix}/ip{version}/{host}/tcp/{sockname[1]}")
+    port = Part(6, "tcp", sockname[1].to_bytes(2, "big"))
+    if ":" not in host:
+        return Multiaddr.of((Part(4, "ip4", socket.inet_aton(host)), port))
+    ip6 = Part(41, "ip6", socket.inet_pton(socket.AF_INET6, host))
+    if zone:
+        return Multiaddr.of((Part(42, "ip6zone", zone.encode()), ip6, port))
+    return Multiaddr.of((ip6, port))
 
 
 def _interfaces(host: str) -> Sequence[str]:
