@@ -13,13 +13,12 @@ the number of streams.
 
 No input, output, time or chance in here: bytes and `now` come in, events and bytes go out.
 
-Files: `yamux_frames.py` first, then this one. Spec: yamux/README.md
+Files: `yamux_frames.py` and `yamux_stream.py` first, then this one. Spec: yamux/README.md
 """
 
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 from typing import assert_never
 
 from libp2p_lab.errors import (
@@ -57,6 +56,7 @@ from libp2p_lab.multiplexing.yamux_frames import (
     WindowUpdate,
     decode_header,
 )
+from libp2p_lab.multiplexing.yamux_stream import Half, StreamBooks
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import Buffer
 
@@ -66,86 +66,6 @@ WRITE_SIZE = 65507
 
 _SYN, _ACK, _FIN, _RST = int(Flags.SYN), int(Flags.ACK), int(Flags.FIN), int(Flags.RST)
 _DATA = int(FrameType.DATA)
-
-
-class Half(Enum):
-    """One direction of a stream."""
-
-    OPEN = "bytes may flow"
-    CLOSING = "writing: the end is queued behind the data; reading: nobody reads any more"
-    CLOSED = "the end has passed"
-
-
-class _Stream:
-    """One stream's books."""
-
-    __slots__ = (
-        "accepted",
-        "acked",
-        "allowance",
-        "credit",
-        "flags",
-        "id",
-        "offset",
-        "pending",
-        "queued",
-        "reading",
-        "send_window",
-        "unread",
-        "unsent",
-        "updated_at",
-        "window",
-        "writing",
-    )
-
-    def __init__(self, stream_id: int, window: int, flags: int) -> None:
-        self.id = stream_id
-        self.flags = flags  # SYN or ACK, until it has left on some frame
-        self.acked = False  # the remote acknowledged our SYN
-        self.accepted = False  # the application took charge of the remote's SYN
-        # what we send
-        self.writing = Half.OPEN
-        self.send_window = window  # bytes that we may still send
-        self.pending: deque[bytes] = deque()  # queued data
-        self.offset = 0  # of the first piece, already sent
-        self.unsent = 0  # bytes in `pending` from `offset` on
-        self.queued = False  # whether the stream waits for its turn
-        # what we receive
-        self.reading = Half.OPEN
-        self.window = window  # what may be on its way and unread together
-        self.allowance = window  # bytes that the remote may still send
-        self.unread = 0  # arrived, not yet taken by the application
-        self.credit = 0  # granted, the update has not left yet
-        self.updated_at = 0.0  # when the last update was granted
-
-    @property
-    def has_turn(self) -> bool:
-        """Whether a frame of this stream could leave now."""
-        return bool(
-            self.flags
-            or self.credit
-            or (self.unsent and self.send_window)
-            or (self.writing is Half.CLOSING and not self.unsent)
-        )
-
-    def take(self, n: int) -> list[bytes | memoryview]:
-        """Take `n` bytes off the queue, without copying."""
-        self.unsent -= n
-        self.send_window -= n
-        parts: list[bytes | memoryview] = []
-        while n:
-            piece = self.pending[0]
-            left = len(piece) - self.offset
-            if left <= n:
-                parts.append(memoryview(piece)[self.offset :] if self.offset else piece)
-                self.pending.popleft()
-                self.offset = 0
-                n -= left
-            else:
-                parts.append(memoryview(piece)[self.offset : self.offset + n])
-                self.offset += n
-                n = 0
-        return parts
 
 
 class YamuxSession:
@@ -162,7 +82,7 @@ class YamuxSession:
     ) -> None:
         self.probe = probe if probe is not None else Probe(layer="muxer")
         self._limits = limits
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, StreamBooks] = {}
         self._next_id = 1 if is_dialer else 2
         self._remote_parity = 0 if is_dialer else 1
         self._highest_remote_id = 0
@@ -174,14 +94,14 @@ class YamuxSession:
         # to the wire
         self._control: list[bytes] = []
         self._replies = 0  # of them those that the remote made us queue
-        self._turns: deque[_Stream] = deque()
+        self._turns: deque[StreamBooks] = deque()
         self._sent_frames = 0
         self._going_away = False
         # from the wire
         self._partial = b""  # an unfinished header
         self._body_left = 0
         self._body_flags = 0
-        self._body_stream: _Stream | None = None
+        self._body_stream: StreamBooks | None = None
         self._body_id = 0
         self._body_traced: list[bytes] = []
         self._received_frames = 0
@@ -208,7 +128,7 @@ class YamuxSession:
             )
         if self._next_id > MAX_WINDOW:
             raise LimitExceeded("yamux_stream_ids", self._next_id, MAX_WINDOW)
-        stream = _Stream(self._next_id, self._limits.yamux_initial_window, _SYN)
+        stream = StreamBooks(self._next_id, self._limits.yamux_initial_window, _SYN)
         self._next_id += 2
         self._unacked += 1
         self._streams[stream.id] = stream
@@ -302,7 +222,7 @@ class YamuxSession:
         stream.updated_at = now
         self._give_turn(stream)
 
-    def _grow(self, stream: _Stream, now: float) -> int:
+    def _grow(self, stream: StreamBooks, now: float) -> int:
         """Double the window of a reader that empties it within four round trips: bandwidth times delay fits then."""
         if self.rtt is None:
             self.ping(now)
@@ -337,7 +257,7 @@ class YamuxSession:
                 self._give_turn(stream)
         return b"".join(parts)
 
-    def _write_frames(self, stream: _Stream, parts: list[bytes | memoryview]) -> int:
+    def _write_frames(self, stream: StreamBooks, parts: list[bytes | memoryview]) -> int:
         """One turn of one stream: a window update if one is due, and at most one data frame."""
         if stream.credit:
             update = WindowUpdate(stream.id, stream.flags, min(stream.credit, MAX_WINDOW))
@@ -368,7 +288,7 @@ class YamuxSession:
                 self._forget(stream)
         return n + HEADER_LENGTH
 
-    def _give_turn(self, stream: _Stream) -> None:
+    def _give_turn(self, stream: StreamBooks) -> None:
         if not stream.queued and stream.has_turn:
             stream.queued = True
             self._turns.append(stream)
@@ -532,7 +452,7 @@ class YamuxSession:
             self.rtt = rtt if self.rtt is None else (7 * self.rtt + rtt) / 8
             events.append(PongReceived(rtt))
 
-    def _find(self, flags: int, stream_id: int, events: list[MuxerEvent]) -> _Stream | None:
+    def _find(self, flags: int, stream_id: int, events: list[MuxerEvent]) -> StreamBooks | None:
         """The stream that a frame is for; SYN makes it, ACK confirms it. None: it is gone, or refused."""
         if flags & _SYN:
             return self._accept_syn(flags, stream_id, events)
@@ -547,7 +467,9 @@ class YamuxSession:
             events.append(StreamAccepted(stream_id))
         return stream
 
-    def _accept_syn(self, flags: int, stream_id: int, events: list[MuxerEvent]) -> _Stream | None:
+    def _accept_syn(
+        self, flags: int, stream_id: int, events: list[MuxerEvent]
+    ) -> StreamBooks | None:
         if not self._is_remote(stream_id) or stream_id == SESSION_ID:
             raise ProtocolViolation(
                 f"SYN for stream {stream_id}, whose number is not theirs to use"
@@ -565,7 +487,7 @@ class YamuxSession:
         ):
             self._queue_reply(WindowUpdate(stream_id, _RST, 0))
             return None
-        stream = _Stream(stream_id, limits.yamux_initial_window, _ACK)
+        stream = StreamBooks(stream_id, limits.yamux_initial_window, _ACK)
         self._streams[stream_id] = stream
         self._inbound += 1
         self._not_accepted += 1
@@ -573,7 +495,7 @@ class YamuxSession:
         events.append(StreamOpened(stream_id))
         return stream
 
-    def _receive_end(self, stream: _Stream, flags: int, events: list[MuxerEvent]) -> None:
+    def _receive_end(self, stream: StreamBooks, flags: int, events: list[MuxerEvent]) -> None:
         if stream.id not in self._streams:
             return
         if flags & _RST:
@@ -585,7 +507,7 @@ class YamuxSession:
                 self._forget(stream)
             events.append(WriteClosed(stream.id))
 
-    def _forget(self, stream: _Stream) -> None:
+    def _forget(self, stream: StreamBooks) -> None:
         """Take a stream off the books."""
         if self._streams.pop(stream.id, None) is None:
             return
