@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host

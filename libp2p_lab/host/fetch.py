@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from libp2p_lab.errors import MalformedMessage, RemoteError
 from libp2p_lab.host.pb import fetch_pb2
-from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host, PeerRef

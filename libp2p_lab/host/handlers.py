@@ -14,7 +14,7 @@ from libp2p_lab.errors import LabError, LimitExceeded
 from libp2p_lab.host.events import HandlerFailed, StreamEnded, StreamStarted
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
-from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.negotiation.negotiate import respond
 from libp2p_lab.trace import Probe
 

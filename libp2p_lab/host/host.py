@@ -31,7 +31,8 @@ from libp2p_lab.identity.keys import KeyPair, PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
-from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.negotiation.multistream import Initiator

@@ -29,7 +29,8 @@ from libp2p_lab.identity.envelope import PeerRecord
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
-from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.wire import varint
 
 if TYPE_CHECKING:

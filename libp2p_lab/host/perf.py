@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from libp2p_lab.errors import ProtocolViolation
-from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host, PeerRef

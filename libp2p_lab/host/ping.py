@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from libp2p_lab.errors import ConnectionLost, ProtocolViolation
-from libp2p_lab.multiplexing.muxed_connection import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host, PeerRef

@@ -33,7 +33,8 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.connection import ConnectionInfo, StreamDirection
-from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.dialing import race
 from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve

@@ -4,15 +4,18 @@ Read in this order:
 
     muxer.py              the interface of a core: bytes in, events and bytes out
     yamux_frames.py       twelve bytes of header
+    yamux_stream.py       what the core knows of one stream: windows, queue, ends
     yamux.py              the core: streams, windows, turns
     connection.py         what the layers above see
+    muxed_stream.py       one stream, as the application has it
     muxed_connection.py   the driver: one task reads, one writes
 
 Spec page: yamux/README.md
 """
 
 from libp2p_lab.multiplexing.connection import Connection, ConnectionInfo, Stream
-from libp2p_lab.multiplexing.muxed_connection import MuxedConnection, MuxedStream
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer, MuxerEvent, MuxerSession
 from libp2p_lab.multiplexing.yamux import Yamux, YamuxSession
 
