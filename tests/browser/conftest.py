@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,16 +128,25 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def open_page(server: LabServer, browser: Browser, name: str) -> Iterator[LabPage]:
+    """A fresh page; afterwards a screenshot is saved and its kernel ended."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(WAIT)
+    page = LabPage(context.new_page(), server.url)
+    try:
+        yield page
+    finally:
+        page.screenshot(f"end-of-{name}")
+        page.shutdown_kernel()
+        context.close()
+
+
 @pytest.fixture
 def lab(
     request: pytest.FixtureRequest, lab_server: LabServer, chromium: Browser
 ) -> Iterator[LabPage]:
-    """A fresh page. Afterwards: a screenshot, its kernel ended, and no request left the origin."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(WAIT)
-    page = LabPage(context.new_page(), lab_server.url)
-    yield page
-    page.screenshot(f"end-of-{request.node.name}")
-    page.shutdown_kernel()
-    context.close()
+    """A fresh page. The test fails when the page asks for anything outside its own origin."""
+    with open_page(lab_server, chromium, request.node.name) as page:
+        yield page
     assert page.foreign_requests == [], "the page asked for something outside its own origin"
