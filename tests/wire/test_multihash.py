@@ -76,6 +76,19 @@ def test_identity_is_no_hash() -> None:
     assert multihash.verify(made, b"hello")
 
 
+@pytest.mark.parametrize("name", ["sha1", "sha2-256", "sha3-224", "keccak-512", "blake2s-8"])
+def test_a_digest_longer_than_its_function_gives(name) -> None:
+    code, full, _ = multihash.FUNCTIONS[name]
+    assert multihash.decode(multihash.encode(code, bytes(full))).name == name
+    with pytest.raises(MalformedMessage, match=name):
+        multihash.decode(multihash.encode(code, bytes(full + 1)))
+
+
+def test_a_function_that_the_table_lacks_may_give_any_length() -> None:
+    parsed = multihash.decode(multihash.encode(0xD5, bytes(100)))
+    assert (parsed.name, len(parsed.digest)) == ("0xd5", 100)
+
+
 @pytest.mark.parametrize(("name", "length"), [("nosuch", None), ("sha1", 21), ("sha1", -1)])
 def test_wrong_requests(name, length) -> None:
     with pytest.raises(LocalError):
