@@ -19,6 +19,7 @@ settings.register_profile(
     "dev", max_examples=60, deadline=None, suppress_health_check=SLOW_MACHINES
 )
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, database=None)
+settings.register_profile("short", parent=settings.get_profile("ci"), max_examples=15)
 settings.register_profile("fuzz", parent=settings.get_profile("dev"), max_examples=5000)
 settings.load_profile("ci" if IN_CI else "dev")
 
