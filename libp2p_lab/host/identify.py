@@ -266,7 +266,10 @@ class Identify:
             return None
         if envelope == self._host.peerstore.envelope(peer):
             return self._host.peerstore.record(peer)  # verified when it came first
-        record = PeerRecord.open(envelope)
+        try:
+            record = PeerRecord.open(envelope)
+        except MalformedMessage:
+            return None  # as py-libp2p 0.8.1 with an RSA key; the rest of what it says is of use
         if record.peer_id != peer:
             raise RecordInvalid(f"{peer} sent the signed record of {record.peer_id}")
         self._host.peerstore.add_record(record, envelope)
