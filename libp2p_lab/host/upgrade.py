@@ -17,7 +17,8 @@ from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxer import Muxer
-from libp2p_lab.negotiation.negotiate import propose, respond
+from libp2p_lab.negotiation.multistream import Initiator
+from libp2p_lab.negotiation.negotiate import AssumedStream, Negotiation, propose, respond
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import ByteStream
@@ -78,9 +79,17 @@ class Upgrader:
         Raises: `NegotiationError`, `RemoteError`, `LimitExceeded`, or what the stream raises.
         """
         lines = probe.on("negotiation")
-        security = await self._agree(raw, tuple(self._security), is_dialer, lines)
+        if is_dialer and len(self._security) == 1:
+            # Nothing else to propose: the handshake begins without waiting for the answer.
+            (security,) = self._security
+            negotiation = Negotiation(raw, Initiator([security]), self._limits, lines)
+            await negotiation.start()
+            below: ByteStream = AssumedStream(raw, negotiation)
+        else:
+            security = await self._agree(raw, tuple(self._security), is_dialer, lines)
+            below = raw
         channel = await self._security[security].secure(
-            raw,
+            below,
             key=self._key,
             is_dialer=is_dialer,
             expected_peer=expected_peer,

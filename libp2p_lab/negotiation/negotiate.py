@@ -20,7 +20,7 @@ from libp2p_lab.negotiation.multistream import (
     decode_list,
 )
 from libp2p_lab.trace import Probe
-from libp2p_lab.wire.byte_stream import ByteStream, read_exactly, read_varint
+from libp2p_lab.wire.byte_stream import Buffer, ByteStream, read_exactly, read_varint
 
 
 class Negotiation:
@@ -84,6 +84,47 @@ class Negotiation:
                 self._probe.emit("sent", line, number)
         self._sent += len(lines)
         await self._stream.write(b"".join(line.encode() for line in lines))
+
+
+class AssumedStream:
+    """A byte stream on which the only proposal is taken as agreed: the remote's answer is awaited by the first read.
+
+    So the first data of the next protocol leaves together with the proposal, and a round trip is saved. It is safe
+    because there was nothing else to propose: a refusal ends the stream either way.
+
+    Args:
+        stream: the stream below.
+        negotiation: started, not finished.
+    """
+
+    __slots__ = ("_negotiation", "_stream")
+
+    def __init__(self, stream: ByteStream, negotiation: Negotiation) -> None:
+        self._stream = stream
+        self._negotiation: Negotiation | None = negotiation
+
+    async def read(self, n: int = -1) -> bytes:
+        """As `ByteStream.read`; the first one raises what `Negotiation.finish` raises."""
+        if self._negotiation is not None:
+            negotiation, self._negotiation = self._negotiation, None
+            await negotiation.finish()
+        return await self._stream.read(n)
+
+    async def write(self, data: Buffer) -> None:
+        """As `ByteStream.write`."""
+        await self._stream.write(data)
+
+    async def close_write(self) -> None:
+        """As `ByteStream.close_write`."""
+        await self._stream.close_write()
+
+    async def close(self) -> None:
+        """As `ByteStream.close`."""
+        await self._stream.close()
+
+    async def reset(self) -> None:
+        """As `ByteStream.reset`."""
+        await self._stream.reset()
 
 
 async def propose(
