@@ -47,8 +47,9 @@ from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing import Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
+from libp2p_lab.recording import Recording, record
 from libp2p_lab.security import Noise
-from libp2p_lab.trace import Entry, Recorder, Trace
+from libp2p_lab.trace import Entry, Trace
 from libp2p_lab.transports import TCP, Memory
 
 __version__ = "0.1.0"

@@ -13,9 +13,7 @@ item n received at the other: the traces of two nodes can be joined without a by
 
 from __future__ import annotations
 
-import time as _time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -76,24 +74,43 @@ class Trace:
 
     Args:
         node: the name under which the node's entries appear.
-        clock: gives the time of an entry, in seconds.
+        clock: gives the time of an entry, in seconds; None for the clock of the host that takes this trace.
     """
 
-    __slots__ = ("clock", "listeners", "node")
+    __slots__ = ("clock", "confidants", "listeners", "node")
 
-    def __init__(self, node: str = "", clock: Callable[[], float] = _time.monotonic) -> None:
+    def __init__(self, node: str = "", clock: Callable[[], float] | None = None) -> None:
         self.node = node
-        self.clock = clock
+        self.clock = clock if clock is not None else _stopped
         self.listeners: tuple[Listener, ...] = ()
+        self.confidants: tuple[Listener, ...] = ()  # of them those that asked for secrets
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each entry from now on; the returned function ends it."""
+    def listen(self, listener: Listener, *, secrets: bool = False) -> Callable[[], None]:
+        """Call `listener` with each entry from now on; the returned function ends it.
+
+        Args:
+            listener: it must return at once and not raise: protocols call it in the middle of their work.
+            secrets: whether it is told keys too. Nobody is who did not ask.
+        """
         self.listeners += (listener,)
+        if secrets:
+            self.confidants += (listener,)
 
         def stop() -> None:
             self.listeners = tuple(other for other in self.listeners if other is not listener)
+            self.confidants = tuple(other for other in self.confidants if other is not listener)
 
         return stop
+
+    def use_clock(self, clock: Callable[[], float]) -> None:
+        """Tell the time by `clock`, unless one was given at the start."""
+        if self.clock is _stopped:
+            self.clock = clock
+
+
+def _stopped() -> float:
+    """The clock of a trace that no host has taken yet."""
+    return 0.0
 
 
 class Probe:
@@ -108,58 +125,20 @@ class Probe:
 
     def emit(self, direction: Direction, what: object, number: int = 0) -> None:
         """Tell every listener. Callers look at `trace.listeners` first, so that silence is free."""
+        self._tell(self.trace.listeners, direction, what, number)
+
+    def confide(self, what: object) -> None:
+        """Tell a secret to those who asked for secrets. Callers look at `trace.confidants` first."""
+        self._tell(self.trace.confidants, "event", what, 0)
+
+    def _tell(
+        self, listeners: tuple[Listener, ...], direction: Direction, what: object, number: int
+    ) -> None:
         trace = self.trace
-        entry = Entry(
-            trace.clock(), trace.node, self.layer, self.link, direction, number, what
-        )
-        for listener in trace.listeners:
+        entry = Entry(trace.clock(), trace.node, self.layer, self.link, direction, number, what)
+        for listener in listeners:
             listener(entry)
 
     def on(self, layer: str, link: str | None = None) -> Probe:
         """The probe of another layer (and link) on the same trace."""
         return Probe(self.trace, layer, self.link if link is None else link)
-
-
-class Recorder:
-    """A bounded recording of one or more traces, in the order in which things were told.
-
-    Args:
-        max_entries: the oldest entries are dropped beyond this many.
-        max_bytes: the oldest entries are dropped when their payloads add up to more than this.
-    """
-
-    def __init__(self, max_entries: int = 100_000, max_bytes: int = 64 << 20) -> None:
-        self.entries: deque[Entry] = deque()
-        self.dropped = 0
-        self.epoch = _time.time() - _time.monotonic()
-        self._sizes: deque[int] = deque()
-        self._bytes = 0
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-
-    def __call__(self, entry: Entry) -> None:
-        size = _size(entry.what)
-        self.entries.append(entry)
-        self._sizes.append(size)
-        self._bytes += size
-        while len(self.entries) > self._max_entries or self._bytes > self._max_bytes:
-            self.entries.popleft()
-            self._bytes -= self._sizes.popleft()
-            self.dropped += 1
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(tuple(self.entries))
-
-    def clear(self) -> None:
-        """Forget everything recorded so far."""
-        self.entries.clear()
-        self._sizes.clear()
-        self._bytes = 0
-
-
-def _size(what: object) -> int:
-    data = getattr(what, "data", what)
-    return 64 + (len(data) if isinstance(data, bytes | bytearray | memoryview) else 0)

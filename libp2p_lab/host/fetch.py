@@ -112,11 +112,16 @@ class Fetch:
         limits = self._host.limits
         async with asyncio.timeout(limits.fetch_timeout):
             request = FetchRequest.decode(await stream.read_message(limits.fetch_message))
+            probe = stream.probe.on("fetch")
+            if probe.trace.listeners:
+                probe.emit("received", request)
             value = await self._look_up(request.identifier) if self._look_up is not None else None
             if value is None:
                 response = FetchResponse(Status.NOT_FOUND)
             else:
                 response = FetchResponse(Status.OK, value)
+            if probe.trace.listeners:
+                probe.emit("sent", response)
             await stream.write_message(response.encode())
 
     async def get(self, peer: PeerRef, key: bytes) -> bytes | None:
@@ -126,11 +131,17 @@ class Fetch:
         """
         limits = self._host.limits
         stream = await self._host.open_stream(peer, PROTOCOL_ID)
+        probe = stream.probe.on("fetch")
+        request = FetchRequest(key)
         try:
             async with asyncio.timeout(limits.fetch_timeout):
-                await stream.write_message(FetchRequest(key).encode())
+                if probe.trace.listeners:
+                    probe.emit("sent", request)
+                await stream.write_message(request.encode())
                 await stream.close_write()
                 response = FetchResponse.decode(await stream.read_message(limits.fetch_message))
+                if probe.trace.listeners:
+                    probe.emit("received", response)
         finally:
             await stream.close()
         match response.status:

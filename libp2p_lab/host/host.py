@@ -104,7 +104,6 @@ class Host:
         self.peer_id = peer_id_of(self.key.public)
         self.limits = limits if limits is not None else DEFAULT_LIMITS
         self.peerstore = peerstore if peerstore is not None else Peerstore(self.limits)
-        self._own_trace = trace is None
         self.trace = trace if trace is not None else Trace()
         self.trace.node = self.trace.node or str(self.peer_id)
         self.rng = rng if rng is not None else random.Random()
@@ -169,8 +168,7 @@ class Host:
     async def _live(self, ready: asyncio.Event) -> None:
         """Own every task of this host, from start to close."""
         assert self._stop is not None
-        if self._own_trace:
-            self.trace.clock = asyncio.get_running_loop().time
+        self.trace.use_clock(asyncio.get_running_loop().time)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._swarm.start(self._tasks)

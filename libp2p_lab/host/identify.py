@@ -295,11 +295,10 @@ class Identify:
 
     async def _send(self, stream: MuxedStream) -> None:
         probe = stream.probe.on("identify")
-        parts = self._message(stream.connection).parts()
-        for number, part in enumerate(parts):
-            if probe.trace.listeners:
-                probe.emit("sent", part, number)
-        encoded = [part.encode() for part in parts]
+        message = self._message(stream.connection)
+        if probe.trace.listeners:
+            probe.emit("sent", message)
+        encoded = [part.encode() for part in message.parts()]
         await stream.write(b"".join(varint.encode(len(part)) + part for part in encoded))
         await stream.close_write()
 

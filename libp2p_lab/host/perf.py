@@ -23,6 +23,26 @@ _PIECE = bytes(64 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
+class PerfRequest:
+    """What stands before the client's bytes.
+
+    Attributes:
+        wanted: how many bytes the server shall send, 0 to 2^64-1.
+    """
+
+    wanted: int
+
+    def encode(self) -> bytes:
+        """Eight bytes, big-endian."""
+        return self.wanted.to_bytes(8, "big")
+
+    @classmethod
+    def decode(cls, data: bytes) -> PerfRequest:
+        """Read eight bytes."""
+        return cls(int.from_bytes(data, "big"))
+
+
+@dataclass(frozen=True, slots=True)
 class PerfResult:
     """What a run measured.
 
@@ -54,7 +74,11 @@ class Perf:
         """As `Service.close`."""
 
     async def _serve(self, stream: MuxedStream) -> None:
-        wanted = int.from_bytes(await stream.read_exactly(8), "big")
+        request = PerfRequest.decode(await stream.read_exactly(8))
+        probe = stream.probe.on("perf")
+        if probe.trace.listeners:
+            probe.emit("received", request)
+        wanted = request.wanted
         chunk = b" "
         while chunk:
             async with asyncio.timeout(self._host.limits.perf_idle_timeout):
@@ -72,9 +96,13 @@ class Perf:
         """
         clock = asyncio.get_running_loop().time
         stream = await self._host.open_stream(peer, PROTOCOL_ID)
+        probe = stream.probe.on("perf")
         try:
             started_at = clock()
-            await stream.write(download.to_bytes(8, "big"))
+            request = PerfRequest(download)
+            if probe.trace.listeners:
+                probe.emit("sent", request)
+            await stream.write(request.encode())
             for start in range(0, upload, len(_PIECE)):
                 await stream.write(_PIECE[: min(len(_PIECE), upload - start)])
             await stream.close_write()
@@ -88,4 +116,7 @@ class Perf:
             await stream.close()
         if received != download:
             raise ProtocolViolation(f"asked for {download} bytes, received {received}")
-        return PerfResult(upload, turned_at - started_at, received, ended_at - turned_at)
+        result = PerfResult(upload, turned_at - started_at, received, ended_at - turned_at)
+        if probe.trace.listeners:
+            probe.emit("event", result)
+        return result

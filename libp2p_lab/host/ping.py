@@ -6,6 +6,7 @@ Spec: ping/ping.md#protocol
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -42,13 +43,18 @@ class Ping:
         """As `Service.close`."""
 
     async def _answer(self, stream: MuxedStream) -> None:
-        while True:
+        probe = stream.probe.on("ping")
+        for number in itertools.count():
             async with asyncio.timeout(self._host.limits.ping_idle_timeout):
                 first = await stream.read(LENGTH)
                 if not first:
                     return
                 rest = await stream.read_exactly(LENGTH - len(first))
-            await stream.write(first + rest)
+            payload = first + rest
+            if probe.trace.listeners:
+                probe.emit("received", payload, number)
+                probe.emit("sent", payload, number)
+            await stream.write(payload)
 
     async def ping(self, peer: PeerRef) -> float:
         """One round trip to `peer`, in seconds, on a fresh stream.
@@ -64,15 +70,20 @@ class Ping:
     async def round_trip(self, stream: MuxedStream) -> float:
         """One round trip on a ping stream that stays open for more."""
         payload = self._payload(LENGTH)
+        probe, number = stream.probe.on("ping"), stream.bytes_written // LENGTH
         clock = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout(self._host.limits.ping_timeout):
+                if probe.trace.listeners:
+                    probe.emit("sent", payload, number)
                 sent_at = clock()
                 await stream.write(payload)
                 echoed = await stream.read_exactly(LENGTH)
         except TimeoutError:
             await stream.reset()
             raise ConnectionLost(f"no pong within {self._host.limits.ping_timeout:g} s") from None
+        if probe.trace.listeners:
+            probe.emit("received", echoed, number)
         if echoed != payload:
             await stream.reset()
             raise ProtocolViolation("the pong holds other bytes than the ping")

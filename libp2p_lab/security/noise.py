@@ -152,6 +152,19 @@ class NoiseMessage:
         return len(self.ciphertext).to_bytes(2, "big") + self.ciphertext
 
 
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """What opens every message of one connection: told only to recordings that asked for secrets.
+
+    Attributes:
+        send: the ChaCha20-Poly1305 key of what we send, 32 bytes.
+        receive: of what we receive.
+    """
+
+    send: bytes
+    receive: bytes
+
+
 class NoiseChannel:
     """The finished channel, without I/O: bytes in, plaintexts out, and the reverse.
 
@@ -382,7 +395,10 @@ class Noise:
             await _send(raw, handshake, ours, probe)
             theirs, remote_peer = self._identify(await _receive(raw, handshake, probe))
             muxer = choose_muxer(theirs.stream_muxers, offered)
-        channel = NoiseChannel(*handshake.split(), probe)
+        encrypt, decrypt = handshake.split()
+        if probe.trace.confidants:
+            probe.confide(SessionKeys(encrypt.key, decrypt.key))
+        channel = NoiseChannel(encrypt, decrypt, probe)
         return NoiseStream(raw, channel, remote_peer, muxer, handshake.symmetric.h)
 
     def _payload(self, key: KeyPair, muxers: tuple[str, ...]) -> bytes:

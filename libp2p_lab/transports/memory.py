@@ -15,7 +15,7 @@ from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.signal import Signal
-from libp2p_lab.transports.transport import OnConnection
+from libp2p_lab.transports.transport import OnConnection, report_earlier
 from libp2p_lab.wire.byte_stream import Buffer
 
 CAPACITY = 256 * 1024  # bytes on their way in one direction
@@ -34,6 +34,7 @@ class MemoryStream:
         "_capacity",
         "_chunks",
         "_peer",
+        "_probe",
         "_readable",
         "_received",
         "_sent",
@@ -42,14 +43,13 @@ class MemoryStream:
         "_writable",
         "_write_closed",
         "local_addr",
-        "probe",
         "remote_addr",
     )
 
     def __init__(self, local: Multiaddr, remote: Multiaddr, capacity: int = CAPACITY) -> None:
         self.local_addr = local
         self.remote_addr = remote
-        self.probe = Probe(layer="transport")
+        self._probe = Probe(layer="transport")
         self._capacity = capacity
         self._peer: MemoryStream = self
         self._chunks: deque[bytes] = deque()
@@ -89,9 +89,6 @@ class MemoryStream:
             self._chunks[0] = chunk[n:]
             chunk = chunk[:n]
         self._size -= len(chunk)
-        if self.probe.trace.listeners:
-            self.probe.emit("received", chunk, self._received)
-        self._received += len(chunk)
         self._writable.notify()
         return chunk
 
@@ -103,12 +100,11 @@ class MemoryStream:
             raise StreamClosed("write after close_write")
         chunk, peer = bytes(data), self._peer
         if chunk:
-            if self.probe.trace.listeners:
-                self.probe.emit("sent", chunk, self._sent)
+            if self._probe.trace.listeners:
+                self._probe.emit("sent", chunk, self._sent)
             self._sent += len(chunk)
-            peer._chunks.append(chunk)
-            peer._size += len(chunk)
-            peer._readable.notify()
+            if peer._state == "open":  # else nobody reads there any more
+                peer._arrive(chunk)
         while peer._size >= peer._capacity and peer._state == "open":
             await peer._writable.wait()
 
@@ -130,6 +126,25 @@ class MemoryStream:
         self._finish("reset")
         self._peer._chunks.clear()
         self._peer._finish("reset")
+
+    @property
+    def probe(self) -> Probe:
+        """As `RawConnection.probe`."""
+        return self._probe
+
+    @probe.setter
+    def probe(self, probe: Probe) -> None:
+        self._probe = probe
+        if probe.trace.listeners:
+            report_earlier(probe, self._chunks, self._received)
+
+    def _arrive(self, chunk: bytes) -> None:
+        if self._probe.trace.listeners:
+            self._probe.emit("received", chunk, self._received)
+        self._received += len(chunk)
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        self._readable.notify()
 
     def _finish(self, state: str) -> None:
         if self._state == "open":

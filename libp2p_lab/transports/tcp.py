@@ -19,7 +19,7 @@ from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
 from libp2p_lab.identity.multiaddr import Multiaddr, Part
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.signal import Signal
-from libp2p_lab.transports.transport import OnConnection
+from libp2p_lab.transports.transport import OnConnection, report_earlier
 from libp2p_lab.wire.byte_stream import Buffer
 
 RECEIVE_SIZE = 127 * 1024  # just below what the C library fetches from the system anew each time
@@ -48,6 +48,7 @@ class TcpStream(asyncio.BufferedProtocol):
         "_local_addr",
         "_lost",
         "_on_connection",
+        "_probe",
         "_read_paused",
         "_readable",
         "_received",
@@ -59,7 +60,6 @@ class TcpStream(asyncio.BufferedProtocol):
         "_write_closed",
         "_write_paused",
         "ended",
-        "probe",
     )
 
     def __init__(self, on_connection: OnConnection | None = None) -> None:
@@ -78,7 +78,7 @@ class TcpStream(asyncio.BufferedProtocol):
         self._local_addr: Multiaddr | None = None  # made when first asked for
         self._remote_addr: Multiaddr | None = None
         self.ended = False  # nothing more will arrive
-        self.probe = Probe(layer="transport")
+        self._probe = Probe(layer="transport")
 
     # -- asyncio calls these --------------------------------------------------------------------------------
 
@@ -99,8 +99,8 @@ class TcpStream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """`nbytes` were received."""
         data = bytes(_SCRATCH.view[:nbytes])
-        if self.probe.trace.listeners:
-            self.probe.emit("received", data, self._received)
+        if self._probe.trace.listeners:
+            self._probe.emit("received", data, self._received)
         self._received += nbytes
         self._chunks.append(data)
         self._size += nbytes
@@ -167,8 +167,8 @@ class TcpStream(asyncio.BufferedProtocol):
             raise StreamClosed("write after close_write")
         if self._gone:
             raise self._lost or ConnectionLost("TCP connection closed")
-        if self.probe.trace.listeners:
-            self.probe.emit("sent", bytes(data), self._sent)
+        if self._probe.trace.listeners:
+            self._probe.emit("sent", bytes(data), self._sent)
         self._sent += len(data)
         self._transport.write(data)
         while self._write_paused:
@@ -191,6 +191,17 @@ class TcpStream(asyncio.BufferedProtocol):
         """As `ByteStream.reset`."""
         self._write_closed = True
         self._transport.abort()
+
+    @property
+    def probe(self) -> Probe:
+        """As `RawConnection.probe`."""
+        return self._probe
+
+    @probe.setter
+    def probe(self, probe: Probe) -> None:
+        self._probe = probe
+        if probe.trace.listeners:
+            report_earlier(probe, self._chunks, self._received)
 
     @property
     def local_addr(self) -> Multiaddr:

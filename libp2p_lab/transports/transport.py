@@ -6,7 +6,7 @@ A transport gives a raw `ByteStream` and nothing more: no security, no streams w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from libp2p_lab.identity.multiaddr import Multiaddr
@@ -29,11 +29,30 @@ class RawConnection(ByteStream, Protocol):
 
     @property
     def probe(self) -> Probe:
-        """Where the bytes of this connection are reported."""
+        """Where the bytes of this connection are reported, as they are sent and as they arrive.
+
+        The host sets it once it has given the connection a number. Bytes may have arrived by then: they are reported
+        at that moment.
+        """
         ...
 
     @probe.setter
     def probe(self, probe: Probe) -> None: ...
+
+
+def report_earlier(probe: Probe, unread: Iterable[bytes], received: int) -> None:
+    """Report what arrived before there was anybody to report it to.
+
+    Args:
+        probe: the new one.
+        unread: the pieces that arrived and nobody has read yet.
+        received: bytes that have arrived in all.
+    """
+    pieces = tuple(unread)
+    offset = received - sum(map(len, pieces))
+    for piece in pieces:
+        probe.emit("received", piece, offset)
+        offset += len(piece)
 
 
 #: Called, on the event loop, with each connection that arrives. It must return at once.
