@@ -8,7 +8,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-newest lint unit interop notebooks-test browser interop-peers \
-        bench fuzz docs notebooks widgets proto lab-env test-env clean distclean
+        binder bench fuzz docs notebooks widgets proto lab-env test-env clean distclean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -22,7 +22,7 @@ lab: lab-env  ## open JupyterLab at the first notebook (ARGS=--no-browser on a s
 test: test-env  ## every check: lint, types, unit, newest Python, interop, notebooks, browser
 	$(VENV) -m tools.run_tests $(ARGS)
 
-lint unit interop browser: test-env  ## one part of `make test`
+lint unit interop browser binder: test-env  ## one part of `make test`
 	$(VENV) -m tools.run_tests $@
 
 notebooks-test: test-env  ## one part of `make test`: run all notebooks without a browser

@@ -21,7 +21,12 @@ from tools import environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
-SEPARATE = ("interop", "notebooks", "browser")  # folders of tests/ that are parts of their own
+SEPARATE = (
+    "interop",
+    "notebooks",
+    "browser",
+    "binder",
+)  # folders of tests/ that are parts of their own
 # What the newest Python runs too. The project's own checks need tools that are pinned for older ones.
 NEWEST_SKIPS = ("project", *SEPARATE)
 
@@ -81,6 +86,10 @@ def browser() -> bool:
     return pytest("tests/browser")
 
 
+def binder() -> bool:
+    return pytest("tests/binder")
+
+
 def install_chromium() -> None:
     """Debian's Chromium, through apt-get, where that is possible; else a line that says what to do."""
     if CHROMIUM.exists():
@@ -96,7 +105,7 @@ def install_chromium() -> None:
 
 
 PARTS: dict[str, Callable[[], bool]] = {
-    part.__name__: part for part in (lint, unit, newest, interop, notebooks, browser)
+    part.__name__: part for part in (lint, unit, newest, interop, notebooks, browser, binder)
 }
 
 
