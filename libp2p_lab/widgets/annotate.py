@@ -23,6 +23,18 @@ from libp2p_lab.widgets.protobuf_fields import FETCH_REQUEST, FETCH_RESPONSE, ID
 from libp2p_lab.widgets.stream_fields import protocol_fields, stream_fields
 from libp2p_lab.widgets.yamux_fields import frame
 
+#: Fields of an event that stand in its title.
+_TELLING = (
+    "protocol",
+    "direction",
+    "addr",
+    "remote_addr",
+    "how",
+    "reason",
+    "cause",
+    "error",
+    "agent",
+)
 _LAYER_SCHEMAS = {"identify": IDENTIFY}
 _CLASS_SCHEMAS = {"FetchRequest": FETCH_REQUEST, "FetchResponse": FETCH_RESPONSE}
 
@@ -78,7 +90,9 @@ def event(what: object, layer: str) -> Message:
         return Message(str(what)[:200], layer, b"", ())
     values = [(item.name, getattr(what, item.name)) for item in dataclass_fields(what)]
     found = tuple(Field(key.replace("_", " "), 0, 0, _shown(value)) for key, value in values)
-    return Message(name, layer, b"", found)
+    told = {key: str(value) for key, value in values if key in _TELLING and value}
+    title = ": ".join([name, *filter(None, [", ".join(told.values())[:160]])])
+    return Message(title, layer, b"", found)
 
 
 def _shown(value: object) -> str:

@@ -121,10 +121,14 @@ def noise_message(what: NoiseMessage, number: int, inside: Dissector | None = No
         f"Encrypted with the key of this direction and the nonce {nonce}, which both sides count."
     )
     found = (_length_prefix(data), _sealed("message", 2, data[2:], meaning, opened))
-    shown = " · ".join(item.summary for item in fields_inside[:3])
+    shown = " · ".join(_in_short(item) for item in fields_inside[:3])
     if len(fields_inside) > 3:
         shown += f" · and {len(fields_inside) - 3} more"
     return Message(f"Noise message {nonce}: {shown or 'empty'}", "security", data, found)
+
+
+def _in_short(item: Field) -> str:
+    return item.value if item.name in ("frame", "line") else item.summary
 
 
 def _layer_of(found: Sequence[Field]) -> str:

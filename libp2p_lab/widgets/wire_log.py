@@ -117,6 +117,12 @@ class WireLog:
         while len(self.rows) > self._max_rows or self._bytes > self._max_bytes:
             self._drop_oldest()
 
+    def clear(self) -> None:
+        """Forget every entry; numbers go on, and lanes keep their place."""
+        while self.rows:
+            self._drop_oldest()
+        self.dropped = 0
+
     def row(self, seq: int) -> Row | None:
         """The row with that number, if it is still there."""
         if not self.rows or not self.rows[0].seq <= seq < self._next:
@@ -137,6 +143,12 @@ class WireLog:
         if isinstance(entry.what, DataFrame | WindowUpdate):
             link = f"{link}/{entry.what.stream_id}"
         return self.protocols.get((entry.node, link), "")
+
+    def title(self, row: Row) -> str:
+        """One line for a list. Bytes on the wire are not opened for it."""
+        if row.entry.layer == "transport" and isinstance(row.entry.what, bytes):
+            return raw(row.entry.what, "transport").title
+        return self.open(row).title
 
     def open(self, row: Row) -> Message:
         """The entry taken apart, down through all layers that it carries."""

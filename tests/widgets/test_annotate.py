@@ -169,7 +169,7 @@ def test_a_conversation_is_covered_and_speaks_of_existing_spec_pages() -> None:
 def test_events_show_their_values_and_have_no_bytes() -> None:
     (event, *_) = (e for e in ping_conversation().entries if e.layer == "host")
     message = annotate(event)
-    assert message.title == "Connection opened"
+    assert message.title == "Connection opened: outbound, /ip4/127.0.0.1/tcp/4001"
     assert ("security", "/noise") in [(f.name, f.value) for f in message.fields]
     assert message.data == b""
 

@@ -1,0 +1,26 @@
+// Bundles each widget into one file that needs nothing else: node build.mjs <folder>
+import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const target = process.argv[2] ?? path.join(here, "..", "libp2p_lab", "widgets", "static");
+
+await build({
+  absWorkingDir: here,
+  entryPoints: [
+    "src/network_map.js",
+    "src/wire_lens.js",
+    "src/key_lab.js",
+    "src/stack_builder.js",
+    "src/lab.css",
+  ],
+  outdir: path.resolve(target),
+  bundle: true,
+  format: "esm",
+  target: ["es2022"],
+  minify: true,
+  charset: "utf8",
+  legalComments: "inline",
+  logLevel: "warning",
+});
