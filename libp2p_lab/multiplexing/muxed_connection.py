@@ -178,6 +178,10 @@ class MuxedConnection:
             for event in session.receive_data(data, now):
                 if isinstance(event, SessionFailed):
                     await self._send_everything()
+                    # Politely, for a reset would overtake the go-away that says why.
+                    with contextlib.suppress(TimeoutError, LabError):
+                        async with asyncio.timeout(self.limits.close_timeout):
+                            await self._channel.close()
                     raise event.error
                 self._handle(event)
             if self.writer_waits and session.has_data_to_send():

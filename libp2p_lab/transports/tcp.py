@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ RECEIVE_SIZE = 127 * 1024  # just below what the C library fetches from the syst
 HIGH_WATER = 512 * 1024  # bytes received and not read at which we stop receiving: back pressure
 WRITE_HIGH_WATER = 256 * 1024
 BACKLOG = 512
+_LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, for 0 seconds
 
 
 class _Scratch(threading.local):
@@ -188,9 +191,13 @@ class TcpStream(asyncio.BufferedProtocol):
             await self._closed.wait()
 
     async def reset(self) -> None:
-        """As `ByteStream.reset`."""
+        """As `ByteStream.reset`: the other end is sent a RST, which cannot be taken for a clean end as a FIN can."""
         self._write_closed = True
-        self._transport.abort()
+        if not self._gone:
+            self._lost = self._lost or ConnectionLost("TCP connection reset by us")
+            sock: socket.socket = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            self._transport.abort()
 
     @property
     def probe(self) -> Probe:
