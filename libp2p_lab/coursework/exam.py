@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from libp2p_lab.coursework import misuse
 from libp2p_lab.coursework.check import Check, Finding, Rule
 from libp2p_lab.coursework.render import difference, shown
-from libp2p_lab.errors import LabError
+from libp2p_lab.errors import ConnectionLost, LabError, StreamReset
 
 _COPIED = (list, dict, set, bytearray)  # arguments that an answer could change
 REFUSALS = (ValueError, LabError)  # how an answer may say no
@@ -68,6 +68,12 @@ class Exam:
         self.raised: list[
             BaseException
         ] = []  # in the student's coroutines, where nobody awaits them
+        self.is_decided = (
+            False  # what the answer raises while everything is torn down is not its fault
+        )
+        self.explain: dict[
+            type[BaseException], str
+        ] = {}  # which rule an exception of the student's breaks
         self._rules = {rule.name: rule for rule in (*check.rules, *misuse.RULES)}
 
     def count(self, what: str, times: int = 1) -> None:
@@ -89,6 +95,7 @@ class Exam:
 
         Raises: `Rejected`, always.
         """
+        self.is_decided = True
         broken = self._rules[rule]
         details.setdefault("sent", self.sent)
         raise Rejected(
@@ -153,6 +160,13 @@ class Exam:
         self.must_refuse = None
         self.reject(rule, problem, got=shown(got), expected="ValueError")
 
+    def rule_for(self, problem: BaseException) -> Rule | None:
+        """The rule that an exception breaks, if this exam knows one."""
+        for kind, rule in self.explain.items():
+            if isinstance(problem, kind):
+                return self._rules[rule]
+        return self.must_refuse
+
     def callable_answer(self, answer: object, what: str) -> Callable[..., Any]:
         """The answer, which must be something to call."""
         if not callable(answer):
@@ -193,7 +207,10 @@ class Exam:
             )
 
     def watched(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """The student's coroutine function; what it raises is remembered on its way to whoever called it."""
+        """The student's coroutine function; what it raises is remembered on its way to whoever called it.
+
+        An exception that says no more than that the other side is gone is not remembered.
+        """
 
         async def watched(*args: Any) -> Any:
             try:
@@ -201,8 +218,11 @@ class Exam:
                 if not inspect.isawaitable(started):
                     self.reject("not-async", f"{_name(function)} is a plain function")
                 return await started
+            except (StreamReset, ConnectionLost):
+                raise  # the other side's doing
             except Exception as problem:
-                self.raised.append(problem)
+                if not self.is_decided or isinstance(problem, Rejected):
+                    self.raised.append(problem)
                 raise
 
         return watched

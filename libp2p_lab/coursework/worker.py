@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import io
 import json
 import linecache
@@ -34,6 +35,7 @@ from libp2p_lab.coursework import hangs, misuse
 from libp2p_lab.coursework.check import Check, Finding, Rule
 from libp2p_lab.coursework.exam import Exam, Rejected
 from libp2p_lab.coursework.student_code import StudentCode, frame_place, place
+from libp2p_lab.host.host import Host
 
 STUCK_GRACE = (
     2.0  # seconds beyond the time limit after which faulthandler speaks for a stuck interpreter
@@ -200,10 +202,10 @@ class Worker:
             asyncio.set_event_loop(self.loop)
             self.loop.run_until_complete(self.examine())
         except Rejected as rejected:
-            return self.first_misuse() or rejected.finding
+            return self.first_misuse() or self.raised_aside() or rejected.finding
         except BaseException as problem:  # noqa: BLE001 (answers may raise anything, SystemExit too)
-            return self.first_misuse() or self.raised(problem)
-        return self.first_misuse()
+            return self.first_misuse() or self.raised_aside() or self.raised(problem)
+        return self.first_misuse() or self.raised_aside()
 
     async def examine(self) -> None:
         """Run the check, seed by seed."""
@@ -231,10 +233,21 @@ class Worker:
                 "left-behind",
                 f"{len(left)} task(s) of yours still run when everything is over; one waits at {left[0]}",
             )
+        peers = [found for found in gc.get_objects() if type(found) is Host and found.is_running]
+        if peers:
+            names = ", ".join(peer.peer_id.short() for peer in peers[:3])
+            self.exam.reject("left-behind", f"{len(peers)} peer(s) were never closed: {names}")
 
     def first_misuse(self) -> Finding | None:
         """What was seen on the way: it explains a failure better than the failure does."""
         return self.misused[0] if self.misused else None
+
+    def raised_aside(self) -> Finding | None:
+        """Name an exception in a coroutine that the check did not await itself."""
+        if not self.exam.raised:
+            return None
+        problem = self.exam.raised[0]
+        return problem.finding if isinstance(problem, Rejected) else self.raised(problem)
 
     def raised(self, problem: BaseException) -> Finding:
         """Name an exception of the student's."""
@@ -257,12 +270,9 @@ class Worker:
                 )
         if not lines:
             raise problem  # not the student's: the check itself is broken
-        if self.exam.must_refuse:
-            return self.finding(
-                self.exam.must_refuse,
-                f"this was to be refused by ValueError, but your code ran into {text}",
-                lines,
-            )
+        if rule := self.exam.rule_for(problem):
+            asked = "this was to be refused by ValueError, but " if self.exam.must_refuse else ""
+            return self.finding(rule, f"{asked}your code raised {text}", lines)
         return self.finding(misuse.RAISED, f"your code raised {text}", lines)
 
     def finding(self, rule: Rule, problem: str, traceback: str = "") -> Finding:

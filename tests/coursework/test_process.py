@@ -125,7 +125,7 @@ MISUSES: dict[str, tuple[str, str, str]] = {
     "refuses by accident": (
         "return 9 if x == 3 else 5 if x == [1, 2] else [][0]",
         "negative",
-        "ran into IndexError",
+        "raised IndexError",
     ),
     "prints": (
         "print('x' * 5_000_000); return 0",

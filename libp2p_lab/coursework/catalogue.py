@@ -1,0 +1,28 @@
+"""Every check, chapter by chapter: one explicit tuple."""
+
+from __future__ import annotations
+
+import difflib
+
+from libp2p_lab.coursework import chapter_00
+from libp2p_lab.coursework.check import Check
+from libp2p_lab.errors import LocalError
+
+CHECKS: tuple[Check, ...] = (*chapter_00.CHECKS,)
+
+
+def find(check_id: str) -> Check:
+    """The check with this id.
+
+    Raises: `LocalError`, naming ids that look alike, if there is none.
+    """
+    by_id = {check.id: check for check in CHECKS}
+    if check_id in by_id:
+        return by_id[check_id]
+    text = str(check_id)
+    names = {check.id.partition(".")[2]: check.id for check in CHECKS}
+    close = [names[name] for name in difflib.get_close_matches(text.rpartition(".")[2], names)]
+    close += [found for found in difflib.get_close_matches(text, by_id) if found not in close]
+    if not close:
+        close = [found for found in by_id if found.startswith(text[:2])] or list(by_id)
+    raise LocalError(f"no check is called {text!r}; did you mean {' or '.join(close)}?")

@@ -1,0 +1,166 @@
+"""Swap slots: the places in a live peer where a student's part takes the library's place.
+
+    with swap("peer_id", my_peer_id) as stack:
+        async with stack.host(listen=["/memory/0"]) as mine, lab.Host() as theirs:
+            await theirs.connect(stack.addrs(mine)[0])     # an untouched peer expects the name that my code gave
+
+Nothing in the library is patched: hosts are handed the part when they are made, other hosts in the same kernel stay as
+they are. Most slots are parts that `Host` takes anyway. Two are not: `peer_id` is handed to the host and to its
+Noise, and `multiaddr` stands at the host's edges, where people write and read addresses as text: listening,
+advertising (identify), dialling. Between the edges addresses are bytes: those that the student's codec made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from libp2p_lab.errors import LocalError
+from libp2p_lab.host.host import Host
+from libp2p_lab.identity.keys import PublicKey
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place where a part can be swapped.
+
+    Attributes:
+        name: what `swap` is given.
+        chapter: where the part is built.
+        part: what fits, in words.
+    """
+
+    name: str
+    chapter: str
+    part: str
+
+
+SLOTS: tuple[Slot, ...] = (
+    Slot("peer_id", "01", "a function: public key protobuf (bytes) to peer id (base58 text)"),
+    Slot(
+        "multiaddr", "01", "an object with to_bytes(text), to_text(bytes), encapsulate, decapsulate"
+    ),
+    Slot("negotiator", "02", "multistream-select, both roles"),
+    Slot("secure_channel", "03", "a `SecureChannel`"),
+    Slot("muxer", "04", "a `Muxer`"),
+    Slot("routing_table", "05", "a Kademlia routing table"),
+    Slot("lookup", "05", "an iterative lookup"),
+    Slot("record_store", "06", "a store of records and providers"),
+    Slot("pubsub_router", "07", "a pubsub router"),
+    Slot("peer_score", "07", "a gossipsub score"),
+    Slot("relay", "08", "a circuit relay"),
+    Slot("hole_punch", "08", "a hole puncher"),
+)
+
+NameOf = Callable[[bytes], str]
+
+
+class MultiaddrCodec(Protocol):
+    """Addresses as text and as bytes: the slot `multiaddr`."""
+
+    def to_bytes(self, text: str) -> bytes:
+        """The bytes of an address; `ValueError` if the text is none."""
+        ...
+
+    def to_text(self, data: bytes) -> str:
+        """The text of an address; `ValueError` if the bytes are none."""
+        ...
+
+
+class LibraryCodec:
+    """The library's own `MultiaddrCodec`."""
+
+    def to_bytes(self, text: str) -> bytes:
+        """As `MultiaddrCodec.to_bytes`."""
+        return Multiaddr(text).to_bytes()
+
+    def to_text(self, data: bytes) -> str:
+        """As `MultiaddrCodec.to_text`."""
+        return str(Multiaddr(data))
+
+
+class Stack:
+    """Makes hosts with swapped parts, and speaks to them in text.
+
+    Args:
+        name_of: the slot `peer_id`; None for the library's.
+        codec: the slot `multiaddr`; None for the library's.
+    """
+
+    def __init__(self, name_of: NameOf | None = None, codec: MultiaddrCodec | None = None) -> None:
+        self._name_of = name_of
+        self._codec: MultiaddrCodec = codec if codec is not None else LibraryCodec()
+        self.is_open = True
+
+    def host(self, *, listen: Iterable[str] = (), **parts: Any) -> Host:
+        """A host with the swapped part in it.
+
+        Args:
+            listen: addresses as text.
+            parts: what else `Host` takes.
+
+        Raises: `LocalError` outside the `with`; `MalformedMessage` if the part gives bytes that are no address;
+            what the part raises.
+        """
+        if not self.is_open:
+            raise LocalError("this part was swapped back: make hosts inside the `with`")
+        addrs = [self.encode(text) for text in listen]
+        return Host(listen=addrs, peer_id_of=self.peer_id_of, **parts)
+
+    def peer_id_of(self, key: PublicKey) -> PeerId:
+        """The name of the peer that holds `key`.
+
+        Raises: `LocalError` if the part gives text that names no peer.
+        """
+        if self._name_of is None:
+            return PeerId.from_public_key(key)
+        return PeerId.from_text(self._name_of(key.to_protobuf()))
+
+    def encode(self, text: str) -> Multiaddr:
+        """An address from text."""
+        return Multiaddr(bytes(self._codec.to_bytes(text)))
+
+    def addrs(self, host: Host) -> list[str]:
+        """The addresses that a host advertises, as text."""
+        return [self._codec.to_text(addr.to_bytes()) for addr in host.addrs]
+
+    async def connect(self, host: Host, addr: str) -> MuxedConnection:
+        """Let `host` dial an address given as text."""
+        return await host.connect(self.encode(addr))
+
+    async def told_addrs(self, host: Host, peer: PeerId) -> list[str]:
+        """The addresses that `peer` told `host` by identify, as text."""
+        info = await host.identify_result(peer)
+        return [self._codec.to_text(addr.to_bytes()) for addr in info.listen_addrs]
+
+
+@contextmanager
+def swap(slot: str, part: Any) -> Iterator[Stack]:
+    """Put a part into hosts made inside the `with`.
+
+    Args:
+        slot: one of `SLOTS`.
+        part: what the slot's `part` says.
+
+    Raises: `LocalError` for a slot that does not exist, or whose chapter is not part of this version.
+    """
+    match slot:
+        case "peer_id":
+            stack = Stack(name_of=part)
+        case "multiaddr":
+            stack = Stack(codec=part)
+        case _:
+            chapter = next((s.chapter for s in SLOTS if s.name == slot), None)
+            if chapter is None:
+                names = ", ".join(s.name for s in SLOTS)
+                raise LocalError(f"no slot is called {slot!r}; there are: {names}")
+            raise LocalError(f"the slot {slot!r} comes with chapter {chapter}")
+    try:
+        yield stack
+    finally:
+        stack.is_open = False
