@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 from libp2p_lab.widgets.chart import Chart as Chart
 
 if TYPE_CHECKING:
+    from libp2p_lab.host import Host
+    from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.multiplexing.connection import Connection
-    from libp2p_lab.widgets import network_map, wire_lens
+    from libp2p_lab.widgets import key_lab, network_map, stack_builder, wire_lens
 
 
 def NetworkMap(hosts: network_map.Hosts = ()) -> network_map.NetworkMap:
@@ -46,3 +48,25 @@ def WireLens(
     from libp2p_lab.widgets.wire_lens import WireLens as Widget
 
     return Widget(source, connection)
+
+
+def KeyLab(key: KeyPair | PublicKey | None = None) -> key_lab.KeyLab:
+    """The way from a key to its peer id, byte by byte, and pokes at it.
+
+    Args:
+        key: whose way to show; None makes a fresh Ed25519 key.
+    """
+    from libp2p_lab.widgets.key_lab import KeyLab as Widget
+
+    return Widget(key)
+
+
+def StackBuilder(host: Host) -> stack_builder.StackBuilder:
+    """The eight layers of a live peer: look into each; take one out, and dial.
+
+    Args:
+        host: the peer; it must listen somewhere to be dialed.
+    """
+    from libp2p_lab.widgets.stack_builder import StackBuilder as Widget
+
+    return Widget(host)
