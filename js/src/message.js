@@ -5,6 +5,16 @@ const LONG = 72; // bytes of one field; of a longer one only the head is shown a
 const HEAD = 32;
 const SHOWN = 512; // bytes of one level; the rest is counted
 
+// Where the bytes of the outermost level are found.
+const PLACES = {
+  transport: "as sent",
+  negotiation: "as sent",
+  security: "as sent",
+  muxer: "inside the secure channel",
+  identity: "as written in addresses and messages",
+  address: "as written in messages",
+};
+
 /**
  * Draws a message that the kernel took apart.
  *
@@ -36,7 +46,7 @@ function drawLevel(level, explain) {
   const layer = LAYERS[level.layer] ?? "stream";
   const box = h("section", { class: "lab-level", "data-layer": layer });
   box.style.marginLeft = `${Math.min(level.depth, 4) * 14}px`;
-  const what = level.depth === 0 ? "as sent" : `${level.title}, ${level.how}`;
+  const what = level.depth === 0 ? (PLACES[level.layer] ?? "bytes of a stream") : `${level.title}, ${level.how}`;
   box.append(h("h4", {}, chip(level.layer || "stream"), what, h("span", { class: "lab-quiet" }, plural(level.size, "byte"))));
   const rows = [];
   const runs = [];

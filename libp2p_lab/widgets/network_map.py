@@ -117,11 +117,14 @@ class NetworkMap:
     # -- to the page ------------------------------------------------------------------------------
 
     def _snapshot(self) -> Batch:
-        if not self._stops:
+        is_first = not self._stops
+        if is_first:
             self._network = Network()
         for peer in self._hosts:
             self._follow(peer)
         changes = self._network.everything()
+        if is_first:
+            self._network.changes()  # the snapshot tells them all
         return {"type": "snapshot", **_record(changes, self._network)}, []
 
     def _flush(self) -> Batch | None:

@@ -229,8 +229,9 @@ def _slot_record(slot: Slot) -> dict[str, str]:
 
 def _outcome_record(outcome: Outcome) -> dict[str, Any]:
     def record(step: Step) -> dict[str, Any]:
-        title = outcome.log.title(step.row) if step.row is not None else ""
-        direction = step.row.entry.direction if step.row is not None else ""
+        row = step.row if step.row is not None and step.row.size else None
+        title = outcome.log.title(row) if row is not None else ""
+        direction = row.entry.direction if row is not None else ""
         return {
             "slot": step.slot,
             "state": step.state,

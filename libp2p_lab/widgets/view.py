@@ -208,6 +208,7 @@ class View:
         task = self._loop.create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # it may have ended before it began
 
     def close(self) -> None:
         """Take the widget off the page; nothing of it runs afterwards."""
