@@ -15,7 +15,6 @@ from types import ModuleType
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-import libp2p_lab
 from libp2p_lab.errors import ConnectionLost, LabError, LocalError
 from libp2p_lab.host.events import (
     DialStarted,
@@ -140,7 +139,7 @@ def source_of(slot: Slot) -> tuple[str, str]:
     """The path of a slot's module, as the repository has it, and its text."""
     module: ModuleType = importlib.import_module(f"libp2p_lab.{slot.module}")
     path = Path(module.__file__ or "")
-    root = Path(libp2p_lab.__file__).parent.parent
+    root = Path(__file__).parents[2]
     return path.relative_to(root).as_posix(), path.read_text("utf-8")
 
 
