@@ -13,7 +13,8 @@ Start reading with `tour.py`. The chapters follow each other, and each imports o
 Spec pages: https://github.com/libp2p/specs
 """
 
-from libp2p_lab import widgets
+from libp2p_lab import coursework, widgets
+from libp2p_lab.coursework import answer, check, enrol, hint, predict, prediction, progress, quiz
 from libp2p_lab.errors import (
     ConnectionLost,
     DialError,
@@ -53,3 +54,60 @@ from libp2p_lab.trace import Entry, Trace
 from libp2p_lab.transports import TCP, Memory
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "TCP",
+    "BlockList",
+    "ConnectionLost",
+    "DialError",
+    "Echo",
+    "Entry",
+    "Envelope",
+    "Fetch",
+    "Gater",
+    "HandshakeFailed",
+    "Host",
+    "Identify",
+    "KeyPair",
+    "LabError",
+    "LimitExceeded",
+    "Limits",
+    "LocalError",
+    "MalformedMessage",
+    "Memory",
+    "Multiaddr",
+    "NegotiationError",
+    "Noise",
+    "PeerId",
+    "PeerIdMismatch",
+    "PeerInfo",
+    "PeerRecord",
+    "Peerstore",
+    "Perf",
+    "Ping",
+    "ProtocolViolation",
+    "PublicKey",
+    "RecordInvalid",
+    "Recording",
+    "RemoteError",
+    "Service",
+    "StreamClosed",
+    "StreamReset",
+    "Trace",
+    "Yamux",
+    "answer",
+    "check",
+    "close_all",
+    "coursework",
+    "enrol",
+    "hint",
+    "network",
+    "predict",
+    "prediction",
+    "progress",
+    "quiz",
+    "record",
+    "run",
+    "spawn",
+    "widgets",
+]

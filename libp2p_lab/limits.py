@@ -19,13 +19,19 @@ class Limits:
     max_addresses_dialed: int = 25  # of one peer; js-libp2p MAX_PEER_ADDRS_TO_DIAL
     dns_timeout: float = 10.0  # one look-up
     dns_recursion: int = 32  # dnsaddr inside dnsaddr; js-libp2p
-    handshake_timeout: float = 10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
+    handshake_timeout: float = (
+        10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
+    )
     max_pending_inbound: int = 64  # connections not yet usable; go-libp2p transient scope
-    max_pending_inbound_per_ip: int = 32  # of them from one address: one flooder cannot take them all
+    max_pending_inbound_per_ip: int = (
+        32  # of them from one address: one flooder cannot take them all
+    )
     max_connections: int = 1024  # in all
     max_connections_per_peer: int = 8  # go-libp2p: 8
     close_timeout: float = 2.0  # for a polite goodbye, then the connection is cut
-    duplicate_grace: float = 0.5  # how long the losing one of two simultaneous dials stays open, idle
+    duplicate_grace: float = (
+        0.5  # how long the losing one of two simultaneous dials stays open, idle
+    )
 
     # -- negotiation ----------------------------------------------------------------------------------------
     negotiation_timeout: float = 10.0  # one stream's multistream-select; go-libp2p: 10 s
@@ -40,8 +46,12 @@ class Limits:
     yamux_accept_backlog: int = 256  # inbound streams that no handler has taken yet; spec: 256
     yamux_max_streams: int = 1024  # inbound streams open at once on one connection
     yamux_max_queued_replies: int = 512  # pongs, resets and acks that wait for the socket
-    yamux_connection_memory: int = 64 * 1024 * 1024  # sum of the receive windows beyond the initial ones
-    keepalive_interval: float = 30.0  # between pings on an otherwise silent connection; go-yamux: 30 s
+    yamux_connection_memory: int = (
+        64 * 1024 * 1024
+    )  # sum of the receive windows beyond the initial ones
+    keepalive_interval: float = (
+        30.0  # between pings on an otherwise silent connection; go-yamux: 30 s
+    )
     keepalive_timeout: float = 10.0  # for the pong, then the connection is lost; go-yamux: 10 s
 
     # -- streams --------------------------------------------------------------------------------------------
@@ -54,9 +64,15 @@ class Limits:
     identify_parts: int = 10  # messages read before the sender is refused; go-libp2p maxMessages
     identify_protocols: int = 128  # stored of one peer; go-libp2p maxProtocols
     identify_addresses: int = 500  # stored of a connected peer; go-libp2p connectedPeerMaxAddrs
-    identify_addresses_after: int = 20  # kept after it left; go-libp2p recentlyConnectedPeerMaxAddrs
-    identify_push_concurrency: int = 32  # pushes worked on or sent at once; go-libp2p maxPushConcurrency
-    identify_push_interval: float = 1.0  # between two pushes that one peer may make us read, on average
+    identify_addresses_after: int = (
+        20  # kept after it left; go-libp2p recentlyConnectedPeerMaxAddrs
+    )
+    identify_push_concurrency: int = (
+        32  # pushes worked on or sent at once; go-libp2p maxPushConcurrency
+    )
+    identify_push_interval: float = (
+        1.0  # between two pushes that one peer may make us read, on average
+    )
     peerstore_peers: int = 4096  # peers remembered after they left
 
     # -- small protocols ------------------------------------------------------------------------------------

@@ -106,9 +106,7 @@ async def network(
         raise LocalError(f"a network has one peer or more, not {n}")
     SESSION.remember_loop()
     rng = None if seed is None else random.Random(seed)
-    hosts = [
-        Host(key=KeyPair.generate(rng=rng), listen=tuple(listen), **kwargs) for _ in range(n)
-    ]
+    hosts = [Host(key=KeyPair.generate(rng=rng), listen=tuple(listen), **kwargs) for _ in range(n)]
     try:
         for host in hosts:
             await host.start()
