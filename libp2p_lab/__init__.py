@@ -13,8 +13,7 @@ Start reading with `tour.py`. The chapters follow each other, and each imports o
 Spec pages: https://github.com/libp2p/specs
 """
 
-from libp2p_lab import coursework, widgets
-from libp2p_lab.coursework import answer, check, enrol, hint, predict, prediction, progress, quiz
+from libp2p_lab import widgets
 from libp2p_lab.errors import (
     ConnectionLost,
     DialError,
@@ -95,17 +94,8 @@ __all__ = [
     "StreamReset",
     "Trace",
     "Yamux",
-    "answer",
-    "check",
     "close_all",
-    "coursework",
-    "enrol",
-    "hint",
     "network",
-    "predict",
-    "prediction",
-    "progress",
-    "quiz",
     "record",
     "run",
     "spawn",
