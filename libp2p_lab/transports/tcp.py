@@ -15,8 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-import ifaddr
-
 from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
 from libp2p_lab.identity.multiaddr import Multiaddr, Part
 from libp2p_lab.trace import Probe
@@ -320,6 +318,8 @@ def _interfaces(host: str) -> Sequence[str]:
     """The addresses that a wildcard stands for; link-local ones are left out, for nobody can dial them."""
     if host not in ("0.0.0.0", "::"):
         return [host]
+    import ifaddr  # loads the C library's bindings, which only a wildcard needs
+
     wanted = ipaddress.ip_address(host).version
     found = []
     for adapter in ifaddr.get_adapters():
