@@ -33,19 +33,20 @@ export class Scene {
     this.stats = { frames: 0, updates: 0, slowest: 0 };
     this.isCalm = matchMedia("(prefers-reduced-motion: reduce)");
     this.size = { width: 0, height: 0 };
+    this.ratio = 1;
+    this.colours = {};
     this.view = { scale: 1, x: 0, y: 0 };
     this.simulation = forceSimulation([])
       .force("charge", forceManyBody().strength(-260).distanceMax(420))
       .force("link", forceLink([]).distance(95).strength(0.25))
-      .force("x", forceX(0).strength(0.06))
-      .force("y", forceY(0).strength(0.09))
+      .force("x", forceX(0).strength(0.035))
+      .force("y", forceY(0).strength(0.11))
       .force("collide", forceCollide(20))
       .stop();
     this.frame = 0;
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(stage);
     this.endTheme = onTheme(() => this.readColours());
-    this.readColours();
   }
 
   close() {
@@ -192,6 +193,7 @@ export class Scene {
     this.canvas.width = width * ratio;
     this.canvas.height = height * ratio;
     this.ratio = ratio;
+    this.readColours(); // not before: the stage has no style until it stands on the page
     this.fit(1);
     this.wake();
   }

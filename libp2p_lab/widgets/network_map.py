@@ -9,6 +9,7 @@ from typing import Any
 from libp2p_lab.errors import LocalError
 from libp2p_lab.host.events import ConnectionOpened, StreamStarted
 from libp2p_lab.host.host import Host
+from libp2p_lab.host.identify import Identify
 from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.trace import Entry
@@ -152,6 +153,9 @@ class NetworkMap:
         if card is not None and host is not None and host.is_running:
             card["addrs"] = [str(addr) for addr in host.addrs]
             card["protocols"] = list(host.protocols)
+            for service in host.services:
+                if isinstance(service, Identify):
+                    card["agent"] = service.agent
         return card
 
     # -- from the page ----------------------------------------------------------------------------

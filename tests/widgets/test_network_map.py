@@ -48,6 +48,7 @@ async def test_ping_and_dial_from_the_card(open_page: Open) -> None:
         card = page.of("card")[0]["card"]
         assert card["addrs"] == [str(alice.addrs[0])]
         assert "/ipfs/ping/1.0.0" in card["protocols"]
+        assert card["agent"].startswith("libp2p_lab/")
         page.tell("dial", **{"from": b}, peer=a)
         assert (await page.wait_for("result"))["ok"]
         assert bob.peers == [alice.peer_id]
