@@ -227,9 +227,9 @@ function render({ model, el }) {
     const word = { "font-size": 11.5, fill: "var(--lab-text2)" };
     draw("line", { x1: x(20), x2: edge, y1: 30, y2: 30, stroke: "var(--lab-identity)", "stroke-width": 5 });
     draw("line", { x1: edge, x2: x(100), y1: 30, y2: 30, stroke: "var(--lab-address)", "stroke-width": 5 });
-    draw("line", { x1: edge, x2: edge, y1: 18, y2: 42, stroke: "var(--lab-text)", "stroke-width": 1.5 });
-    draw("text", { ...word, x: edge + 5, y: 20 }, "hashed: 12 20 …");
-    draw("text", { ...word, x: edge - 5, y: 20, "text-anchor": "end" }, "kept: 00 …");
+    draw("line", { x1: edge, x2: edge, y1: 4, y2: 42, stroke: "var(--lab-text)", "stroke-width": 1.5 });
+    draw("text", { ...word, x: edge + 5, y: 13 }, "hashed: 12 20 …");
+    draw("text", { ...word, x: edge - 5, y: 13, "text-anchor": "end" }, "kept: 00 …");
     Object.entries(told.key_lengths).forEach(([value, name], at) => {
       draw("circle", { cx: x(value), cy: 30, r: 3.5, fill: "var(--lab-back)", stroke: "var(--lab-text)" });
       draw("text", { ...word, x: x(value) + (at === 0 ? 2 : -2), y: 53, "text-anchor": at === 0 ? "end" : at === 2 ? "middle" : "start" }, `${name} ${value}`);

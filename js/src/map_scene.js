@@ -244,7 +244,7 @@ export class Scene {
     const [left, right] = [Math.min(...xs), Math.max(...xs)];
     const [top, bottom] = [Math.min(...ys), Math.max(...ys)];
     const scale = Math.min(
-      2.2,
+      2.8,
       (width - 110) / Math.max(right - left, 1),
       (height - 80) / Math.max(bottom - top, 1),
     );

@@ -99,19 +99,23 @@ def bytes_of(data: bytes, fields: Sequence[Field], layer: str) -> str:
     return f'<div class="lab-hex lab-flow lab-mono">{" ".join(runs)}{rest}</div>'
 
 
-def message_rows(message: Message) -> list[tuple[str, str]]:
-    """(name, value) of each field, indented by depth, through all levels."""
+def opened(message: Message) -> str:
+    """A message with its bytes and all its fields, folded up behind its title."""
     rows: list[tuple[str, str]] = []
 
     def walk(fields: Sequence[Field], depth: int) -> None:
         for item in fields:
-            rows.append(("  " * depth + item.name, item.value))
+            rows.append(("\u2003" * depth + item.name, item.value))
             walk(item.parts, depth + 1)
             if item.inside is not None:
                 walk(item.inside.fields, depth + 1)
 
     walk(message.fields, 0)
-    return rows
+    return (
+        f"<details><summary>{escape(message.title)}</summary>"
+        f"{bytes_of(message.data, message.fields, message.layer)}"
+        f"{table('', ('field', 'value'), rows)}</details>"
+    )
 
 
 def _leaves(fields: Sequence[Field]) -> Iterable[Field]:

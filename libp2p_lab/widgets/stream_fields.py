@@ -13,12 +13,11 @@ PING = "ping/ping.md#protocol"
 _SCHEMAS = {"/ipfs/id/1.0.0": IDENTIFY, "/ipfs/id/push/1.0.0": IDENTIFY}
 
 
-def stream_fields(data: bytes) -> tuple[Field, ...]:
-    """A stream's bytes by themselves: multistream lines first, then the protocol's bytes."""
+def stream_fields(data: bytes, protocol: str = "") -> tuple[Field, ...]:
+    """The first bytes of a stream's direction: multistream lines, then the protocol's bytes."""
     found, position = lines_in(data)
-    if position == len(data):
-        return found
-    return (*found, *(item.moved(position) for item in protocol_fields(data[position:])))
+    rest = protocol_fields(data[position:], protocol, is_start=True)
+    return (*found, *(item.moved(position) for item in rest))
 
 
 def protocol_fields(

@@ -14,7 +14,7 @@ from libp2p_lab.recording.recorder import Recording
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.fields import message_as_json
 from libp2p_lab.widgets.network_records import short
-from libp2p_lab.widgets.static_form import bytes_of, page, table, text_table
+from libp2p_lab.widgets.static_form import opened, page, table, text_table
 from libp2p_lab.widgets.view import Batch, View
 from libp2p_lab.widgets.wire_log import Row, WireLog
 
@@ -191,8 +191,8 @@ class WireLens:
             when = f"{(entry.time - start) * 1000:.1f}"
             size = str(row.size) if row.size else ""
             cells.append((when, arrows[entry.direction], entry.layer, message.title, size))
-            if message.data and entry.layer in ("negotiation", "security"):
-                details.append(bytes_of(message.data, message.fields, message.layer))
+            if message.data and entry.layer == "security":
+                details.append(opened(message))
         rest = len(rows) - len(shown)
         caption = f"{len(rows)} messages" + (f", the first {len(shown)} of them" if rest else "")
         html = table(caption, head, cells) + "".join(details[:12])

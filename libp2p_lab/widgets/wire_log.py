@@ -68,6 +68,7 @@ class Lane:
 
     rows: deque[Row] = field(default_factory=deque)
     end: int = 0
+    negotiated: int = 0  # where a stream's negotiation ends
     begun: bool = False  # a stream's protocol has sent its first bytes
 
 
@@ -160,7 +161,7 @@ class WireLog:
                 )
             case DataFrame() as what:
                 link = f"{entry.link}/{what.stream_id}"
-                return frame(what, lambda data: self._cut(data, row, "stream", stream_fields, link))
+                return frame(what, lambda data: self._stream_body(data, row, link))
             case bytes() as data if entry.layer == "transport":
                 fields = self._cut(data, row, "wire", lambda rest: raw(rest, "transport").fields)
                 return Message(raw(data, "transport").title, "transport", data, fields)
@@ -190,7 +191,8 @@ class WireLog:
                 if "/" in entry.link:
                     if text.startswith("/") and text != PROTOCOL_ID:
                         self.protocols[where] = text
-                    self._append(row, "stream")
+                    lane = self._append(row, "stream")
+                    lane.negotiated = lane.end
                 else:
                     is_secured = (*where, entry.direction) in self._secured
                     self._append(row, "plain" if is_secured else "wire")
@@ -252,6 +254,23 @@ class WireLog:
                 self._lanes.pop((node, link, direction, kind), None)
 
     # -- opening ----------------------------------------------------------------------------------
+
+    def _stream_body(self, data: bytes, row: Row, link: str) -> tuple[Field, ...]:
+        """A frame's body: lines of the stream's negotiation, then what its protocol says.
+
+        How the application read its bytes says nothing about them, so they are not cut there.
+        """
+        entry = row.entry
+        protocol = self.protocols.get((entry.node, link), "")
+        lane = self._lanes.get((entry.node, link, entry.direction, "stream"))
+        negotiated = lane.negotiated if lane is not None else 0
+        if not negotiated:  # its negotiation was before this log, or is still to come
+            return stream_fields(data, protocol)
+        cut = max(0, negotiated - row.inner)
+        lines = self._cut(data[:cut], row, "stream", stream_fields, link)
+        is_start = row.inner <= negotiated
+        rest = protocol_fields(data[cut:], protocol, is_start=is_start)
+        return (*lines, *(item.moved(cut) for item in rest))
 
     def _cut(
         self,

@@ -114,6 +114,7 @@ class LabPage:
         self.page.wait_for_function(
             "name => document.body.dataset.jpThemeName === name", arg=name, timeout=WAIT
         )
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=WAIT)
 
     def screenshot(self, name: str) -> Path:
         """Save what the window shows as artifacts/screenshots/<name>.png."""

@@ -113,6 +113,22 @@ def test_a_lane_that_does_not_fit_is_not_believed() -> None:
     assert names(first.fields[1].inside.fields) == ["data"]  # read by itself
 
 
+def test_how_an_application_reads_does_not_cut_its_messages() -> None:
+    conversation = Conversation()
+    conversation.connect()
+    conversation.stream(1, "/ipfs/id/1.0.0")
+    message = b"\x03\x1a\x01/"
+    conversation.tell(1, "stream", "1/1", "sent", message)
+    for at in range(len(message)):  # read byte by byte
+        conversation.tell(0, "stream", "1/1", "received", message[at : at + 1])
+    conversation.frame(1, DataFrame(1, 0, message))
+    for node in (0, 1):
+        body = opened(log_of(conversation, node), "muxer")[-1].fields[-1].inside
+        assert body is not None
+        assert names(body.fields) == ["message length", "Identify"]
+        assert names(body.fields[1].parts) == ["protocols"]
+
+
 def test_the_protocol_of_each_row() -> None:
     log = log_of(ping_conversation())
     streams = {log.protocol_of(row) for row in log.rows if row.entry.layer in ("stream", "muxer")}
