@@ -1,12 +1,5 @@
 // The map's drawing: where peers stand, and what moves between them. It knows no kernel and no buttons.
-import {
-  forceCollide,
-  forceLink,
-  forceManyBody,
-  forceSimulation,
-  forceX,
-  forceY,
-} from "d3-force";
+import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from "d3-force";
 import { colour, onTheme } from "./dom.js";
 
 const TRAVEL = 650; // ms from one end of a link to the other
@@ -284,7 +277,8 @@ export class Scene {
     context.clearRect(0, 0, size.width, size.height);
     context.lineCap = "round";
     this.drawLinks();
-    for (const particle of this.particles) if (now >= particle.start) this.drawParticle(particle, now);
+    for (const particle of this.particles)
+      if (now >= particle.start) this.drawParticle(particle, now);
     for (const node of this.nodes) this.drawNode(node);
     context.globalAlpha = 1;
     this.drawLabels(colours);
@@ -384,7 +378,11 @@ export class Scene {
     context.fillStyle = isClosed || node.kind === "remote" ? colours.back2 : colours.node;
     context.fill();
     context.setLineDash(node.kind === "remote" ? [3, 3] : []);
-    context.strokeStyle = isClosed ? colours.text2 : node.kind === "remote" ? colours.node : colours.back;
+    context.strokeStyle = isClosed
+      ? colours.text2
+      : node.kind === "remote"
+        ? colours.node
+        : colours.back;
     context.lineWidth = 2;
     context.stroke();
     context.setLineDash([]);

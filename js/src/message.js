@@ -46,8 +46,19 @@ function drawLevel(level, explain) {
   const layer = LAYERS[level.layer] ?? "stream";
   const box = h("section", { class: "lab-level", "data-layer": layer });
   box.style.marginLeft = `${Math.min(level.depth, 4) * 14}px`;
-  const what = level.depth === 0 ? (PLACES[level.layer] ?? "bytes of a stream") : `${level.title}, ${level.how}`;
-  box.append(h("h4", {}, chip(level.layer || "stream"), what, h("span", { class: "lab-quiet" }, plural(level.size, "byte"))));
+  const what =
+    level.depth === 0
+      ? (PLACES[level.layer] ?? "bytes of a stream")
+      : `${level.title}, ${level.how}`;
+  box.append(
+    h(
+      "h4",
+      {},
+      chip(level.layer || "stream"),
+      what,
+      h("span", { class: "lab-quiet" }, plural(level.size, "byte")),
+    ),
+  );
   const rows = [];
   const runs = [];
   if (level.size) box.append(drawHex(level, layer, runs));
@@ -99,13 +110,20 @@ function drawHex(level, layer, runs) {
   const limit = Math.min(level.hex.length / 2, SHOWN);
   for (const { field, layer: own } of leaves(level.fields)) {
     if (field.start >= limit || field.end === field.start) continue;
-    const run = h("span", { class: field.inside ? "lab-run lab-dim" : "lab-run", "data-layer": LAYERS[own] ?? layer });
+    const run = h("span", {
+      class: field.inside ? "lab-run lab-dim" : "lab-run",
+      "data-layer": LAYERS[own] ?? layer,
+    });
     const end = Math.min(field.end, limit);
     const isLong = end - field.start > LONG;
     fillRun(run, level.hex, field.start, isLong ? field.start + HEAD : end);
     if (isLong) {
       const rest = end - field.start - HEAD;
-      const more = h("button", { type: "button", class: "lab-more", tabindex: -1, title: "show them" }, `+ ${plural(rest, "byte")}`);
+      const more = h(
+        "button",
+        { type: "button", class: "lab-more", tabindex: -1, title: "show them" },
+        `+ ${plural(rest, "byte")}`,
+      );
       more.addEventListener("click", () => {
         more.remove();
         fillRun(run, level.hex, field.start + HEAD, end);
@@ -116,7 +134,8 @@ function drawHex(level, layer, runs) {
     runs.push({ of: field, element: run });
     box.append(run);
   }
-  if (level.size > limit) box.append(h("span", { class: "lab-quiet" }, ` … ${plural(level.size - limit, "more byte")}`));
+  if (level.size > limit)
+    box.append(h("span", { class: "lab-quiet" }, ` … ${plural(level.size - limit, "more byte")}`));
   return box;
 }
 
@@ -128,7 +147,8 @@ function drawFields(level, layer, rows) {
       const name = h("td", {}, field.name);
       name.style.paddingLeft = `${8 + depth * 16}px`;
       const length = field.end - field.start;
-      const place = length === 0 ? "" : length === 1 ? `${field.start}` : `${field.start}–${field.end - 1}`;
+      const place =
+        length === 0 ? "" : length === 1 ? `${field.start}` : `${field.start}–${field.end - 1}`;
       const row = h(
         "tr",
         { "data-layer": LAYERS[own] ?? layer },
@@ -145,7 +165,13 @@ function drawFields(level, layer, rows) {
   return h(
     "table",
     { class: "lab-fields", "aria-label": `fields, ${level.depth === 0 ? "as sent" : level.how}` },
-    h("colgroup", {}, h("col", { style: "width: 34%" }), h("col", { style: "width: 76px" }), h("col")),
+    h(
+      "colgroup",
+      {},
+      h("col", { style: "width: 34%" }),
+      h("col", { style: "width: 76px" }),
+      h("col"),
+    ),
     body,
   );
 }
@@ -153,7 +179,13 @@ function drawFields(level, layer, rows) {
 /** The line below: what the field in question means, and where the spec says so. */
 export function drawExplanation(box, field) {
   if (field === null) {
-    box.replaceChildren(h("span", { class: "lab-quiet" }, "Point at a field, or step through the fields with the arrow keys, to see what it means."));
+    box.replaceChildren(
+      h(
+        "span",
+        { class: "lab-quiet" },
+        "Point at a field, or step through the fields with the arrow keys, to see what it means.",
+      ),
+    );
     return;
   }
   const parts = [h("b", {}, field.name), field.value ? ` = ${field.value}` : ""];

@@ -13,7 +13,11 @@ function render({ model, el }) {
   const spoken = h("div", { class: "lab-hidden", "aria-live": "polite" });
   const stage = h(
     "div",
-    { class: "lab-stage", role: "group", "aria-label": "Peers. Arrow keys move, Enter opens a card." },
+    {
+      class: "lab-stage",
+      role: "group",
+      "aria-label": "Peers. Arrow keys move, Enter opens a card.",
+    },
     h("canvas", { "aria-hidden": "true" }),
   );
   const card = h("aside", { class: "lab-card", hidden: true, "aria-label": "Card of a peer" });
@@ -24,7 +28,14 @@ function render({ model, el }) {
     h(
       "div",
       { class: "lab-frame" },
-      h("div", { class: "lab-bar" }, h("h3", { class: "lab-title" }, "Network"), status, h("span", { class: "lab-grow" }), rate),
+      h(
+        "div",
+        { class: "lab-bar" },
+        h("h3", { class: "lab-title" }, "Network"),
+        status,
+        h("span", { class: "lab-grow" }),
+        rate,
+      ),
       h("div", { class: "lab-map" }, stage, card),
       legend,
       list,
@@ -55,7 +66,10 @@ function render({ model, el }) {
         take(message);
         if (buffers.length) {
           const view = buffers[0];
-          scene.fly(new Uint32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)), message.span);
+          scene.fly(
+            new Uint32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)),
+            message.span,
+          );
         }
         second.messages += message.messages;
         second.bytes += message.bytes;
@@ -79,7 +93,9 @@ function render({ model, el }) {
     status.textContent = message.summary;
     if (message.protocols.length) drawLegend();
     if (message.peers.length) drawDots();
-    else for (const changed of message.links) for (const end of changed.ends) labelDot(scene.nodes[end]);
+    else
+      for (const changed of message.links)
+        for (const end of changed.ends) labelDot(scene.nodes[end]);
     if (list.open && (message.peers.length || message.links.length)) drawTable();
   }
 
@@ -142,8 +158,10 @@ function render({ model, el }) {
     const dot = node && dots.get(node.id);
     if (!dot) return;
     let count = 0;
-    for (const one of scene.links.values()) if (one.source === node || one.target === node) count += 1;
-    const state = node.kind === "host" ? plural(count, "link") : `${node.kind}, ${plural(count, "link")}`;
+    for (const one of scene.links.values())
+      if (one.source === node || one.target === node) count += 1;
+    const state =
+      node.kind === "host" ? plural(count, "link") : `${node.kind}, ${plural(count, "link")}`;
     dot.setAttribute("aria-label", `${node.name}, ${state}`);
     dot.title = `${node.name}\n${node.id}`;
   }
@@ -206,7 +224,8 @@ function render({ model, el }) {
     let isDragging = false;
     dot.setPointerCapture(event.pointerId);
     const move = (moving) => {
-      if (!isDragging && Math.hypot(moving.clientX - origin[0], moving.clientY - origin[1]) < 4) return;
+      if (!isDragging && Math.hypot(moving.clientX - origin[0], moving.clientY - origin[1]) < 4)
+        return;
       isDragging = scene.dragged = true;
       const box = stage.getBoundingClientRect();
       [node.fx, node.fy] = scene.unplace(moving.clientX - box.left, moving.clientY - box.top);
@@ -216,7 +235,11 @@ function render({ model, el }) {
       dot.removeEventListener("pointermove", move);
       node.fx = node.fy = null;
       scene.dragged = false;
-      if (isDragging) dot.addEventListener("click", (click) => click.stopImmediatePropagation(), { once: true, capture: true });
+      if (isDragging)
+        dot.addEventListener("click", (click) => click.stopImmediatePropagation(), {
+          once: true,
+          capture: true,
+        });
     };
     dot.addEventListener("pointermove", move);
     dot.addEventListener("pointerup", end, { once: true });
@@ -258,8 +281,13 @@ function render({ model, el }) {
     };
     const choose = h(
       "select",
-      { onchange: (event) => (from = event.target.value), "aria-label": "the host that dials or pings" },
-      others.map((other) => h("option", { value: other.id, selected: other.id === from }, other.name)),
+      {
+        onchange: (event) => (from = event.target.value),
+        "aria-label": "the host that dials or pings",
+      },
+      others.map((other) =>
+        h("option", { value: other.id, selected: other.id === from }, other.name),
+      ),
     );
     const act = (type, text) =>
       h(
@@ -281,7 +309,11 @@ function render({ model, el }) {
         "div",
         { style: "display:flex; align-items:start; gap:8px" },
         h("div", { class: "lab-grow" }, h("h3", {}, node.name), parts.state),
-        h("button", { type: "button", "aria-label": "close the card", onclick: () => select(shown) }, "✕"),
+        h(
+          "button",
+          { type: "button", "aria-label": "close the card", onclick: () => select(shown) },
+          "✕",
+        ),
       ),
       h("h4", {}, "Peer id"),
       h("div", { class: "lab-mono" }, node.id),
@@ -313,10 +345,22 @@ function render({ model, el }) {
   function showCard(told) {
     const node = scene.nodes[told.index];
     if (!node || node.id !== shown) return;
-    const kinds = { host: "a host in this kernel", remote: "seen by others; its own trace is not followed", closed: "closed" };
+    const kinds = {
+      host: "a host in this kernel",
+      remote: "seen by others; its own trace is not followed",
+      closed: "closed",
+    };
     parts.state.textContent = told.agent ? `${kinds[node.kind]} · ${told.agent}` : kinds[node.kind];
-    fill(parts.addrs, told.addrs.map((addr) => h("span", { class: "lab-mono" }, addr)), "none known");
-    fill(parts.protocols, told.protocols.map((name) => h("span", { class: "lab-mono" }, name)), "not told yet");
+    fill(
+      parts.addrs,
+      told.addrs.map((addr) => h("span", { class: "lab-mono" }, addr)),
+      "none known",
+    );
+    fill(
+      parts.protocols,
+      told.protocols.map((name) => h("span", { class: "lab-mono" }, name)),
+      "not told yet",
+    );
     fill(
       parts.connections,
       told.connections.map((one) => {
@@ -334,7 +378,10 @@ function render({ model, el }) {
     const now = performance.now();
     if (lastCard && now - lastCard.at > 400) {
       const span = (now - lastCard.at) / 1000;
-      rates.push({ out: (told.sent - lastCard.sent) / span, in: (told.received - lastCard.received) / span });
+      rates.push({
+        out: (told.sent - lastCard.sent) / span,
+        in: (told.received - lastCard.received) / span,
+      });
       if (rates.length > KEEP_RATES) rates.shift();
       lastCard = { at: now, sent: told.sent, received: told.received };
     } else lastCard ??= { at: now, sent: told.sent, received: told.received };
@@ -359,7 +406,10 @@ function render({ model, el }) {
     const context = curve.getContext("2d");
     context.scale(ratio, ratio);
     const top = Math.max(...rates.flatMap((one) => [one.out, one.in]), 1);
-    for (const [key, variable] of [["out", "--lab-p0"], ["in", "--lab-p3"]]) {
+    for (const [key, variable] of [
+      ["out", "--lab-p0"],
+      ["in", "--lab-p3"],
+    ]) {
       context.strokeStyle = getComputedStyle(card).getPropertyValue(variable);
       context.lineWidth = 1.5;
       context.setLineDash(key === "in" ? [4, 3] : []);
@@ -410,16 +460,51 @@ function render({ model, el }) {
 
   function drawTable() {
     const peers = scene.nodes.map((node) =>
-      h("tr", {}, h("td", {}, h("button", { type: "button", onclick: () => select(node.id) }, node.name)), h("td", {}, node.kind), h("td", { class: "lab-mono" }, node.id)),
+      h(
+        "tr",
+        {},
+        h("td", {}, h("button", { type: "button", onclick: () => select(node.id) }, node.name)),
+        h("td", {}, node.kind),
+        h("td", { class: "lab-mono" }, node.id),
+      ),
     );
     const links = [...scene.links.values()].slice(0, 500).map((one) => {
-      const streams = one.streams.map(([number, count]) => `${count} × ${scene.protocols[number]?.name}`);
-      return h("tr", {}, h("td", {}, `${one.source.name} – ${one.target.name}`), h("td", { class: "lab-num" }, String(one.connections)), h("td", {}, streams.join(", ") || "none"));
+      const streams = one.streams.map(
+        ([number, count]) => `${count} × ${scene.protocols[number]?.name}`,
+      );
+      return h(
+        "tr",
+        {},
+        h("td", {}, `${one.source.name} – ${one.target.name}`),
+        h("td", { class: "lab-num" }, String(one.connections)),
+        h("td", {}, streams.join(", ") || "none"),
+      );
     });
-    const head = (...names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
+    const head = (...names) =>
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          names.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      );
     table.replaceChildren(
-      h("table", {}, h("caption", {}, "Peers"), head("name", "kind", "peer id"), h("tbody", {}, peers)),
-      h("table", {}, h("caption", {}, "Links"), head("between", "connections", "open streams"), h("tbody", {}, links)),
+      h(
+        "table",
+        {},
+        h("caption", {}, "Peers"),
+        head("name", "kind", "peer id"),
+        h("tbody", {}, peers),
+      ),
+      h(
+        "table",
+        {},
+        h("caption", {}, "Links"),
+        head("between", "connections", "open streams"),
+        h("tbody", {}, links),
+      ),
     );
   }
   list.addEventListener("toggle", () => list.open && drawTable());

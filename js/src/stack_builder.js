@@ -7,7 +7,11 @@ const ARROWS = { sent: "→ ", received: "← ", event: "· " };
 
 function render({ model, el }) {
   const page = root(el, "Stack of layers");
-  const tiles = h("div", { class: "lab-tiles", role: "group", "aria-label": "Layers, the top one first" });
+  const tiles = h("div", {
+    class: "lab-tiles",
+    role: "group",
+    "aria-label": "Layers, the top one first",
+  });
   const pane = h("div", { class: "lab-pane" });
   const explanation = h("div", { class: "lab-explain", "aria-live": "polite" });
   const peer = h("span", { class: "lab-quiet" });
@@ -17,7 +21,15 @@ function render({ model, el }) {
     h(
       "div",
       { class: "lab-frame" },
-      h("div", { class: "lab-bar" }, h("h3", { class: "lab-title" }, "Stack"), peer, h("span", { class: "lab-grow" }), status, dialButton),
+      h(
+        "div",
+        { class: "lab-bar" },
+        h("h3", { class: "lab-title" }, "Stack"),
+        peer,
+        h("span", { class: "lab-grow" }),
+        status,
+        dialButton,
+      ),
       h("div", { class: "lab-stack" }, tiles, pane),
       explanation,
     ),
@@ -68,7 +80,12 @@ function render({ model, el }) {
       const isOut = slot.name === without;
       const look = h(
         "button",
-        { type: "button", "data-slot": slot.name, "aria-pressed": String(slot.name === selected), onclick: () => choose(slot.name) },
+        {
+          type: "button",
+          "data-slot": slot.name,
+          "aria-pressed": String(slot.name === selected),
+          onclick: () => choose(slot.name),
+        },
         h("b", {}, slot.name),
         ` · ${slot.part}`,
         h("span", {}, slot.task),
@@ -90,15 +107,25 @@ function render({ model, el }) {
     });
     const focus = document.activeElement?.dataset ?? {};
     tiles.replaceChildren(...boxes);
-    if (focus.slot) tiles.querySelector(`[data-slot="${focus.slot}"]`)?.focus({ preventScroll: true });
-    if (focus.take) tiles.querySelector(`[data-take="${focus.take}"]`)?.focus({ preventScroll: true });
+    if (focus.slot)
+      tiles.querySelector(`[data-slot="${focus.slot}"]`)?.focus({ preventScroll: true });
+    if (focus.take)
+      tiles.querySelector(`[data-take="${focus.take}"]`)?.focus({ preventScroll: true });
     dialButton.textContent = without ? `Dial without ${without}` : "Dial";
   }
 
   function welcome() {
     pane.replaceChildren(
-      h("p", {}, "Eight layers, the application on top. Click one to see its source, its bytes on the wire right now, and its spec."),
-      h("p", {}, "Then take one out with ✕ and dial: a scratch peer that lacks it dials this one, for real. Guess first: at which message will it end?"),
+      h(
+        "p",
+        {},
+        "Eight layers, the application on top. Click one to see its source, its bytes on the wire right now, and its spec.",
+      ),
+      h(
+        "p",
+        {},
+        "Then take one out with ✕ and dial: a scratch peer that lacks it dials this one, for real. Guess first: at which message will it end?",
+      ),
     );
   }
 
@@ -144,7 +171,11 @@ function render({ model, el }) {
       bytes.replaceChildren(h("p", { class: "lab-quiet" }, message.empty));
       return;
     }
-    const title = h("p", { class: "lab-mono", style: "margin:0 0 6px" }, (ARROWS[message.when] ?? "") + message.message.title);
+    const title = h(
+      "p",
+      { class: "lab-mono", style: "margin:0 0 6px" },
+      (ARROWS[message.when] ?? "") + message.message.title,
+    );
     bytes.replaceChildren(title, ...drawMessage(message.message, explain));
   }
 
@@ -152,18 +183,37 @@ function render({ model, el }) {
 
   function drawOutcome() {
     const failed = outcome.steps.find((step) => step.state === "failed");
-    const verdict = h("p", { role: "status", class: failed ? "lab-verdict lab-no" : "lab-verdict", style: "margin:0" });
+    const verdict = h("p", {
+      role: "status",
+      class: failed ? "lab-verdict lab-no" : "lab-verdict",
+      style: "margin:0",
+    });
     if (failed) {
-      verdict.append(h("b", {}, `It ends at ${failed.slot}. `), h("span", { style: "white-space:pre-line" }, outcome.error));
-      if (outcome.remote) verdict.append(h("div", {}, h("b", {}, "The other side noted: "), outcome.remote));
-    } else verdict.append(h("b", {}, "All steps work: "), "connected, identified, and the ping came back.");
+      verdict.append(
+        h("b", {}, `It ends at ${failed.slot}. `),
+        h("span", { style: "white-space:pre-line" }, outcome.error),
+      );
+      if (outcome.remote)
+        verdict.append(h("div", {}, h("b", {}, "The other side noted: "), outcome.remote));
+    } else
+      verdict.append(
+        h("b", {}, "All steps work: "),
+        "connected, identified, and the ping came back.",
+      );
     const steps = outcome.steps.map((step) => {
       const words = [h("span", {}, step.state === "failed" ? "" : `${step.text || step.state} `)];
       if (step.title) {
         words.push(
           h(
             "button",
-            { type: "button", class: "lab-more lab-mono", "data-step": step.slot, title: "open this message", onclick: () => link.send({ type: "open_step", without: outcome.without, slot: step.slot }) },
+            {
+              type: "button",
+              class: "lab-more lab-mono",
+              "data-step": step.slot,
+              title: "open this message",
+              onclick: () =>
+                link.send({ type: "open_step", without: outcome.without, slot: step.slot }),
+            },
             `${ARROWS[step.direction] ?? ""}${step.title}`,
           ),
         );
@@ -171,7 +221,14 @@ function render({ model, el }) {
       return h(
         "li",
         { class: step.state === "failed" ? "lab-fail" : step.state === "done" ? "" : "lab-quiet" },
-        h("span", { class: step.state === "failed" ? "lab-bad" : step.state === "done" ? "lab-good" : "", "aria-label": step.state }, MARKS[step.state]),
+        h(
+          "span",
+          {
+            class: step.state === "failed" ? "lab-bad" : step.state === "done" ? "lab-good" : "",
+            "aria-label": step.state,
+          },
+          MARKS[step.state],
+        ),
         h("b", {}, step.slot),
         h("div", {}, words),
       );
@@ -184,7 +241,8 @@ function render({ model, el }) {
       h("ol", { class: "lab-steps", "aria-label": "steps, in the order of a connection" }, steps),
       stepBytes,
     );
-    if (failed?.title) link.send({ type: "open_step", without: outcome.without, slot: failed.slot });
+    if (failed?.title)
+      link.send({ type: "open_step", without: outcome.without, slot: failed.slot });
   }
 
   return () => link.close();

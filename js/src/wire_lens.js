@@ -5,9 +5,19 @@ import { drawExplanation, drawMessage } from "./message.js";
 const MAX_ROWS = 3000; // in the page; the kernel keeps more
 const LEVELS = [
   ["as sent", "The bytes that the transport moved.", (row) => row.layer === "transport"],
-  ["decrypted", "One row for each message on the wire, opened.", (row) => row.layer === "security" || (row.layer === "negotiation" && !row.link.includes("/"))],
+  [
+    "decrypted",
+    "One row for each message on the wire, opened.",
+    (row) => row.layer === "security" || (row.layer === "negotiation" && !row.link.includes("/")),
+  ],
   ["after mux", "The muxer's frames, stream by stream.", (row) => row.layer === "muxer"],
-  ["after protobuf", "What the protocols on the streams say.", (row) => !["transport", "security", "muxer"].includes(row.layer) && (row.layer !== "negotiation" || row.link.includes("/"))],
+  [
+    "after protobuf",
+    "What the protocols on the streams say.",
+    (row) =>
+      !["transport", "security", "muxer"].includes(row.layer) &&
+      (row.layer !== "negotiation" || row.link.includes("/")),
+  ],
 ];
 
 function render({ model, el }) {
@@ -27,18 +37,38 @@ function render({ model, el }) {
 
   const status = h("span", { class: "lab-quiet lab-num", role: "status" });
   const levelButtons = LEVELS.map(([name, title], at) =>
-    h("button", { type: "button", title, "aria-pressed": String(at === level), onclick: () => setLevel(at) }, name),
+    h(
+      "button",
+      { type: "button", title, "aria-pressed": String(at === level), onclick: () => setLevel(at) },
+      name,
+    ),
   );
-  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => setPaused(!isPaused) }, "Pause");
-  const back = h("button", { type: "button", onclick: () => step(-1), "aria-label": "step back" }, "◀");
-  const forth = h("button", { type: "button", onclick: () => step(1), "aria-label": "step forward" }, "Step ▶");
+  const pause = h(
+    "button",
+    { type: "button", "aria-pressed": "false", onclick: () => setPaused(!isPaused) },
+    "Pause",
+  );
+  const back = h(
+    "button",
+    { type: "button", onclick: () => step(-1), "aria-label": "step back" },
+    "◀",
+  );
+  const forth = h(
+    "button",
+    { type: "button", onclick: () => step(1), "aria-label": "step forward" },
+    "Step ▶",
+  );
   const choices = {
     layer: select("layer", "all layers"),
     connection: select("connection", "all connections"),
     protocol: select("protocol", "all protocols"),
     direction: select("direction", "both ways"),
   };
-  fillChoice("direction", [["sent", "sent"], ["received", "received"], ["event", "events"]]);
+  fillChoice("direction", [
+    ["sent", "sent"],
+    ["received", "received"],
+    ["event", "events"],
+  ]);
   const text = h("input", {
     type: "search",
     placeholder: "filter by text",
@@ -46,10 +76,21 @@ function render({ model, el }) {
     size: 12,
     oninput: (event) => setFilter("text", event.target.value.toLowerCase()),
   });
-  const list = h("div", { class: "lab-list", role: "listbox", tabindex: 0, "aria-label": "Messages", onkeydown: onKey });
+  const list = h("div", {
+    class: "lab-list",
+    role: "listbox",
+    tabindex: 0,
+    "aria-label": "Messages",
+    onkeydown: onKey,
+  });
   const detail = h("div", { class: "lab-detail" });
   const explanation = h("div", { class: "lab-explain", "aria-live": "polite" });
-  const save = (kind, label) => h("button", { type: "button", "data-export": kind, onclick: () => link.send({ type: "export", kind }) }, label);
+  const save = (kind, label) =>
+    h(
+      "button",
+      { type: "button", "data-export": kind, onclick: () => link.send({ type: "export", kind }) },
+      label,
+    );
   page.append(
     h(
       "div",
@@ -58,7 +99,11 @@ function render({ model, el }) {
         "div",
         { class: "lab-bar" },
         h("h3", { class: "lab-title" }, "Wire"),
-        h("span", { class: "lab-group", role: "group", "aria-label": "What to look at" }, levelButtons),
+        h(
+          "span",
+          { class: "lab-group", role: "group", "aria-label": "What to look at" },
+          levelButtons,
+        ),
         h("span", { class: "lab-group", role: "group", "aria-label": "Time" }, back, pause, forth),
         h("span", { class: "lab-grow" }),
         status,
@@ -70,7 +115,12 @@ function render({ model, el }) {
         text,
         h("span", { class: "lab-grow" }),
         h("button", { type: "button", onclick: clear }, "Clear"),
-        h("span", { class: "lab-group", role: "group", "aria-label": "Save" }, save("jsonl", "Save JSON"), save("pcapng", "Save pcapng")),
+        h(
+          "span",
+          { class: "lab-group", role: "group", "aria-label": "Save" },
+          save("jsonl", "Save JSON"),
+          save("pcapng", "Save pcapng"),
+        ),
       ),
       h("div", { class: "lab-lens" }, list, detail),
       explanation,
@@ -125,20 +175,30 @@ function render({ model, el }) {
     for (const row of fresh) {
       const connection = `${row.node}|${row.link.split("/")[0]}`;
       if (!known.layer.has(row.layer)) isNew = known.layer.add(row.layer);
-      if (row.protocol && !known.protocol.has(row.protocol)) isNew = known.protocol.add(row.protocol);
+      if (row.protocol && !known.protocol.has(row.protocol))
+        isNew = known.protocol.add(row.protocol);
       if (row.link && !known.connection.has(connection)) {
         const owner = names.length > 1 ? `${names[row.node]}, ` : "";
         isNew = known.connection.set(connection, `${owner}connection ${row.link.split("/")[0]}`);
       }
     }
     if (!isNew) return;
-    fillChoice("layer", [...known.layer].map((name) => [name, name]));
-    fillChoice("protocol", [...known.protocol].map((name) => [name, name]));
+    fillChoice(
+      "layer",
+      [...known.layer].map((name) => [name, name]),
+    );
+    fillChoice(
+      "protocol",
+      [...known.protocol].map((name) => [name, name]),
+    );
     fillChoice("connection", [...known.connection]);
   }
 
   function select(key, all) {
-    const element = h("select", { "aria-label": `filter by ${key}`, onchange: (event) => setFilter(key, event.target.value) });
+    const element = h("select", {
+      "aria-label": `filter by ${key}`,
+      onchange: (event) => setFilter(key, event.target.value),
+    });
     element.append(h("option", { value: "" }, all));
     return element;
   }
@@ -146,7 +206,8 @@ function render({ model, el }) {
   function fillChoice(key, options) {
     const element = choices[key];
     while (element.options.length > 1) element.remove(1);
-    for (const [value, label] of options) element.append(h("option", { value, selected: filters[key] === value }, label));
+    for (const [value, label] of options)
+      element.append(h("option", { value, selected: filters[key] === value }, label));
   }
 
   function matches(row) {
@@ -155,8 +216,12 @@ function render({ model, el }) {
     if (filters.layer && row.layer !== filters.layer) return false;
     if (filters.protocol && row.protocol !== filters.protocol) return false;
     if (filters.direction && row.direction !== filters.direction) return false;
-    if (filters.connection && `${row.node}|${row.link.split("/")[0]}` !== filters.connection) return false;
-    return !filters.text || `${row.title} ${row.layer} ${row.protocol} ${row.link}`.toLowerCase().includes(filters.text);
+    if (filters.connection && `${row.node}|${row.link.split("/")[0]}` !== filters.connection)
+      return false;
+    return (
+      !filters.text ||
+      `${row.title} ${row.layer} ${row.protocol} ${row.link}`.toLowerCase().includes(filters.text)
+    );
   }
 
   const ARROW = { sent: ["→", "sent"], received: ["←", "received"], event: ["·", "event"] };
@@ -167,7 +232,14 @@ function render({ model, el }) {
     const owner = names.length > 1 ? `${names[row.node]}: ` : "";
     const element = h(
       "div",
-      { class: "lab-row", role: "option", id: `lab-row-${id}-${row.seq}`, "aria-selected": String(row.seq === selected), "data-layer": LAYERS[row.layer] ?? "stream", onclick: () => choose(row.seq) },
+      {
+        class: "lab-row",
+        role: "option",
+        id: `lab-row-${id}-${row.seq}`,
+        "aria-selected": String(row.seq === selected),
+        "data-layer": LAYERS[row.layer] ?? "stream",
+        onclick: () => choose(row.seq),
+      },
       h("span", { class: "lab-num lab-quiet", title: "milliseconds since the first entry" }, since),
       h("span", { "aria-label": word, title: word }, arrow),
       chip(row.layer),
@@ -183,7 +255,14 @@ function render({ model, el }) {
   function redraw() {
     elements = new Map();
     list.replaceChildren(...rows.filter(matches).map(drawRow));
-    if (!elements.size) list.replaceChildren(h("div", { class: "lab-quiet", style: "padding:12px" }, "No messages yet: connect, ping, or loosen the filter."));
+    if (!elements.size)
+      list.replaceChildren(
+        h(
+          "div",
+          { class: "lab-quiet", style: "padding:12px" },
+          "No messages yet: connect, ping, or loosen the filter.",
+        ),
+      );
     showStatus();
     if (selected === null || !elements.has(selected)) {
       if (isLive) follow();
@@ -223,7 +302,9 @@ function render({ model, el }) {
 
   function setLevel(at) {
     level = at;
-    levelButtons.forEach((button, index) => button.setAttribute("aria-pressed", String(index === at)));
+    levelButtons.forEach((button, index) =>
+      button.setAttribute("aria-pressed", String(index === at)),
+    );
     redraw();
   }
 
@@ -267,7 +348,14 @@ function render({ model, el }) {
   function onKey(event) {
     const order = [...elements.keys()];
     const at = order.indexOf(selected);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: order.length - 1, PageDown: Math.min(at + 12, order.length - 1), PageUp: Math.max(at - 12, 0) }[event.key];
+    const to = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: order.length - 1,
+      PageDown: Math.min(at + 12, order.length - 1),
+      PageUp: Math.max(at - 12, 0),
+    }[event.key];
     if (event.key === " ") {
       event.preventDefault();
       return setPaused(!isPaused);
@@ -294,7 +382,13 @@ function render({ model, el }) {
   // -- one message ------------------------------------------------------------------------------
 
   function showNothing() {
-    detail.replaceChildren(h("p", { class: "lab-quiet" }, "Choose a message to see its bytes: every field of every layer that it carries."));
+    detail.replaceChildren(
+      h(
+        "p",
+        { class: "lab-quiet" },
+        "Choose a message to see its bytes: every field of every layer that it carries.",
+      ),
+    );
   }
 
   function showDetail(message) {
@@ -305,7 +399,8 @@ function render({ model, el }) {
     }
     const parts = [h("h3", {}, told.title)];
     if (told.note) parts.push(h("p", { class: "lab-quiet", style: "margin: 0 0 8px" }, told.note));
-    if (told.fields.length || told.size) parts.push(...drawMessage(told, (field) => drawExplanation(explanation, field)));
+    if (told.fields.length || told.size)
+      parts.push(...drawMessage(told, (field) => drawExplanation(explanation, field)));
     detail.replaceChildren(...parts);
     detail.scrollTop = 0;
     drawExplanation(explanation, null);
