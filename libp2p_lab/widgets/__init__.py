@@ -9,20 +9,21 @@
 Where there is no front end (a notebook run headless, a saved page) each shows a plain table
 instead.
 
-Jupyter is imported when a widget is made, not before: `import libp2p_lab` does without it.
+Each widget's module, and Jupyter with it, is imported when the first one is made: `import
+libp2p_lab` is quick and does without them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from libp2p_lab.widgets.chart import Chart as Chart
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.multiplexing.connection import Connection
-    from libp2p_lab.widgets import key_lab, network_map, stack_builder, wire_lens
+    from libp2p_lab.widgets import chart, key_lab, network_map, stack_builder, wire_lens
 
 
 def NetworkMap(hosts: network_map.Hosts = ()) -> network_map.NetworkMap:
@@ -70,3 +71,25 @@ def StackBuilder(host: Host) -> stack_builder.StackBuilder:
     from libp2p_lab.widgets.stack_builder import StackBuilder as Widget
 
     return Widget(host)
+
+
+def Chart(
+    series: Mapping[str, Sequence[float]],
+    *,
+    title: str = "",
+    x_label: str = "",
+    percent: bool = False,
+    reference: float | None = None,
+) -> chart.Chart:
+    """One panel of bars for each series, one above the other, on one scale.
+
+    Args:
+        series: a name and its values, for each panel; all of one length.
+        title: what is shown.
+        x_label: what the positions are; they are counted from 1.
+        percent: the values are shares from 0 to 1.
+        reference: a value to draw as a dashed line in each panel, such as an expectation.
+    """
+    from libp2p_lab.widgets.chart import Chart as Widget
+
+    return Widget(series, title=title, x_label=x_label, percent=percent, reference=reference)
