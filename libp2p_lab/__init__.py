@@ -14,6 +14,16 @@ Spec pages: https://github.com/libp2p/specs
 """
 
 from libp2p_lab import widgets
+from libp2p_lab.coursework.session import (
+    answer,
+    check,
+    enrol,
+    hint,
+    predict,
+    prediction,
+    progress,
+    quiz,
+)
 from libp2p_lab.errors import (
     ConnectionLost,
     DialError,
@@ -94,8 +104,16 @@ __all__ = [
     "StreamReset",
     "Trace",
     "Yamux",
+    "answer",
+    "check",
     "close_all",
+    "enrol",
+    "hint",
     "network",
+    "predict",
+    "prediction",
+    "progress",
+    "quiz",
     "record",
     "run",
     "spawn",

@@ -97,6 +97,11 @@ class ForeignPeer:
         )
         return cls(process)
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     # -- the peer ---------------------------------------------------------------------------------
 
     async def start(self, **options: Any) -> None:

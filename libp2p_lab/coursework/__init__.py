@@ -1,1 +1,46 @@
-"""Coursework."""
+"""How do you know that you have understood it? You build the part, and a check says where it departs.
+
+Read in this order:
+
+1. `checks`: what a check is, and what it answers; `render`: how that looks;
+2. `exam`: what a check's code works with; `chapter_00`, `chapter_01`: the checks, and `catalogue`: all of them;
+3. `misuse`: what any answer can get wrong; `worker`, `process`: where answers run; `hangs`, `student_code`;
+4. `slots`: a student's part in a live peer;
+5. `questions`, `workbook`, `session`: predictions, hints, quizzes, progress;
+6. `seeds`, `release`, `grading`: for who gives a course.
+
+The answers run in a process of their own (`worker` says why). Left out: nothing here protects from malice. A student
+who wants to cheat a check on their own machine can; a course grades on its own machine, with hidden seeds.
+"""
+
+from libp2p_lab.coursework.checks import Check, CheckResult, Finding, Rule
+from libp2p_lab.coursework.session import (
+    answer,
+    check,
+    enrol,
+    hint,
+    predict,
+    prediction,
+    progress,
+    quiz,
+)
+from libp2p_lab.coursework.slots import SLOTS, swap
+from libp2p_lab.coursework.workbook import Workbook
+
+__all__ = [
+    "SLOTS",
+    "Check",
+    "CheckResult",
+    "Finding",
+    "Rule",
+    "Workbook",
+    "answer",
+    "check",
+    "enrol",
+    "hint",
+    "predict",
+    "prediction",
+    "progress",
+    "quiz",
+    "swap",
+]

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from libp2p_lab.coursework.chapter_00_echo import ECHO
-from libp2p_lab.coursework.check import Check, Rule
+from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
 from libp2p_lab.coursework.render import shown
 from libp2p_lab.host.events import ConnectionOpened, StreamStarted

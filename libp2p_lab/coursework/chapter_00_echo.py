@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from libp2p_lab.coursework.check import Check, Rule
+from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
 from libp2p_lab.coursework.render import hex_difference, shown
 from libp2p_lab.errors import LabError

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from libp2p_lab.coursework import misuse
-from libp2p_lab.coursework.check import Check, Finding, Rule
+from libp2p_lab.coursework.checks import Check, Finding, Rule
 from libp2p_lab.coursework.render import difference, shown
 from libp2p_lab.errors import ConnectionLost, LabError, StreamReset
 

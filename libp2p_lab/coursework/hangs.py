@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from libp2p_lab.coursework import misuse
-from libp2p_lab.coursework.check import Rule
+from libp2p_lab.coursework.checks import Rule
 from libp2p_lab.coursework.student_code import StudentCode, frame_place
 
 _LOOKS = 10

@@ -5,7 +5,7 @@ Each is recognised and named, with the student's own line; the rules of one exer
 
 from __future__ import annotations
 
-from libp2p_lab.coursework.check import Rule
+from libp2p_lab.coursework.checks import Rule
 
 WRONG_TYPE = Rule(
     "wrong-type",

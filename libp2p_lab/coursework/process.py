@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from libp2p_lab.coursework import misuse
-from libp2p_lab.coursework.check import Check, CheckResult, Finding, Rule
+from libp2p_lab.coursework.checks import Check, CheckResult, Finding, Rule
 from libp2p_lab.coursework.student_code import StudentCode, place
 from libp2p_lab.coursework.worker import Request
 from libp2p_lab.errors import LabError, LocalError

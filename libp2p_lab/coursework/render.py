@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from libp2p_lab.coursework.check import CheckResult, Finding
+    from libp2p_lab.coursework.checks import CheckResult, Finding
 
 MAX_SHOWN = 600  # characters of one value in a report
 _ROW = 16  # bytes in a row of a hex dump

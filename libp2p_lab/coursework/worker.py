@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, SupportsIndex
 
 from libp2p_lab.coursework import hangs, misuse
-from libp2p_lab.coursework.check import Check, Finding, Rule
+from libp2p_lab.coursework.checks import Check, Finding, Rule
 from libp2p_lab.coursework.exam import Exam, Rejected
 from libp2p_lab.coursework.student_code import StudentCode, frame_place, place
 from libp2p_lab.host.host import Host

@@ -9,7 +9,7 @@ import pytest
 
 from libp2p_lab.coursework import misuse, process
 from libp2p_lab.coursework.catalogue import CHECKS
-from libp2p_lab.coursework.check import Check
+from libp2p_lab.coursework.checks import Check
 from libp2p_lab.curriculum import CHAPTERS
 from tests.coursework.support import cell
 from tests.mutants import Mutant
@@ -63,7 +63,7 @@ def test_the_data_of_a_check(check: Check) -> None:
     assert all(rule.hint for rule in check.rules)
     for rule in check.rules:
         if rule.spec:
-            assert problems(f"Spec: {rule.spec}") == []
+            assert problems("Spec" + f": {rule.spec}") == []
     compile(check.starter, check.id, "exec", flags=0x2000)  # top-level await allowed
 
 

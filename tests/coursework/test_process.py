@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from libp2p_lab.coursework import process
-from libp2p_lab.coursework.check import Check, CheckResult, Rule
+from libp2p_lab.coursework.checks import Check, CheckResult, Rule
 from libp2p_lab.coursework.exam import Exam
 from tests.coursework.support import cell
 

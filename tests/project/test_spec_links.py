@@ -14,7 +14,7 @@ from tests.support import REPOSITORY, repository_files
 PAGES: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("spec_headings.json").read_text("utf-8")
 )["pages"]
-SPEC_LINE = re.compile(r"\bSpec: (.*)")
+SPEC_LINE = re.compile(r"\bSpec: ([^{\n].*)")  # not the pattern of a format string
 LINK = re.compile(r"([\w./-]+\.md)(?:#([\w%-]+))?")
 # Specs outside libp2p/specs (multiformats, RFCs, Yamux's original) are named by their full address.
 ELSEWHERE = re.compile(r"https://\S+|RFC ?\d+")

@@ -1,0 +1,61 @@
+"""Checks about a live run: the answer is compared with the run's own record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import libp2p_lab as lab
+from libp2p_lab.coursework.workbook import Workbook
+from libp2p_lab.host.events import StreamStarted
+from tests.mutants import Mutant, trace
+
+FIELDS = ("peer_id", "addr", "protocols")
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+    """A record of one dial, and the truth about it."""
+    async with lab.Host(listen=["/ip4/127.0.0.1/tcp/0"]) as alice, lab.Host() as bob:
+        with lab.record(bob) as log:
+            connection = await bob.connect(alice.addrs[0])
+            await bob.ping(alice.peer_id)
+            await bob.identify_result(alice.peer_id)
+        streams = [entry.what.protocol for entry in log if isinstance(entry.what, StreamStarted)]
+        right = {
+            "peer_id": str(alice.peer_id),
+            "addr": str(connection.remote_addr),
+            "protocols": sorted({connection.security, connection.muxer, *streams}),
+            "own_id": str(bob.peer_id),
+            "local_addr": str(connection.local_addr),
+        }
+        yield log, right
+
+
+async def examine(run: tuple[Any, dict[str, Any]], given: dict[str, Any]) -> Any:
+    log, _ = run
+    answer = {name: given[name] for name in FIELDS}
+    return await Workbook().check("00.trace", answer, run=log)
+
+
+async def test_two_right_answers_pass(run: tuple[Any, dict[str, Any]]) -> None:
+    for given in (run[1], trace.ANOTHER(run[1])):
+        result = await examine(run, given)
+        assert result.passed, result.feedback
+
+
+@pytest.mark.parametrize("mutant", trace.MUTANTS, ids=lambda mutant: mutant.rule)
+async def test_a_mutant_is_rejected(run: tuple[Any, dict[str, Any]], mutant: Mutant) -> None:
+    result = await examine(run, mutant.answer(run[1]))
+    assert not result.passed
+    assert result.finding is not None
+    assert result.finding.rule == mutant.rule, result.feedback
+    assert mutant.seen in result.feedback
+    assert result.finding.hint in result.feedback
+
+
+async def test_without_a_record_nothing_is_compared() -> None:
+    result = await Workbook().check("00.trace", {}, run=None)
+    assert not result.passed
