@@ -5,10 +5,11 @@ Read in this order:
     secure_channel.py   the interface: a raw stream in, a private one with a proven peer out
     noise_xx.py         the handshake, token by token, without libp2p in it
     noise.py            libp2p's identities inside the handshake, and the channel that follows
+    tls_certificate.py  the certificate by which TLS (and QUIC) learn a peer's identity
 
 Left out: IK and the other patterns (the spec has dropped them); secio (broken and withdrawn).
 
-Spec page: noise/README.md
+Spec pages: noise/README.md, tls/tls.md
 """
 
 from libp2p_lab.security.noise import Noise, NoiseChannel, NoiseMessage, NoiseStream
