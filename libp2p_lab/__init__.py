@@ -57,6 +57,16 @@ from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing import Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
+from libp2p_lab.pubsub import (
+    FloodSub,
+    GossipSub,
+    GossipSubParameters,
+    ScoreParameters,
+    ScoreThresholds,
+    SignaturePolicy,
+    TopicScoreParameters,
+    Verdict,
+)
 from libp2p_lab.recording import Recording, record
 from libp2p_lab.security import Noise
 from libp2p_lab.trace import Entry, Trace
@@ -73,7 +83,10 @@ __all__ = [
     "Entry",
     "Envelope",
     "Fetch",
+    "FloodSub",
     "Gater",
+    "GossipSub",
+    "GossipSubParameters",
     "HandshakeFailed",
     "Host",
     "Identify",
@@ -99,10 +112,15 @@ __all__ = [
     "RecordInvalid",
     "Recording",
     "RemoteError",
+    "ScoreParameters",
+    "ScoreThresholds",
     "Service",
+    "SignaturePolicy",
     "StreamClosed",
     "StreamReset",
+    "TopicScoreParameters",
     "Trace",
+    "Verdict",
     "Yamux",
     "answer",
     "check",

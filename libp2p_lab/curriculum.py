@@ -119,11 +119,21 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="PubSub: flood, gossip, scores",
         question="How does one message reach everybody who asked for it, and nobody twice?",
         packages=("pubsub",),
+        cores=(
+            "pubsub.pubsub_messages",
+            "pubsub.signing",
+            "pubsub.floodsub",
+            "pubsub.mesh",
+            "pubsub.gossip",
+            "pubsub.score",
+            "pubsub.gossipsub",
+        ),
         specs=(
             "pubsub/README.md",
             "pubsub/gossipsub/gossipsub-v1.0.md",
             "pubsub/gossipsub/gossipsub-v1.1.md",
             "pubsub/gossipsub/gossipsub-v1.2.md",
+            "pubsub/gossipsub/gossipsub-v1.3.md",
         ),
     ),
     Chapter(

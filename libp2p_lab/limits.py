@@ -82,6 +82,22 @@ class Limits:
     fetch_timeout: float = 10.0  # request and response; js-libp2p: 10 s
     fetch_message: int = 4 * 1024 * 1024  # one request or response
     perf_idle_timeout: float = 30.0  # without a byte
+    # -- pubsub ---------------------------------------------------------------------------------------------
+    pubsub_rpc: int = 1024 * 1024  # one RPC; go-libp2p-pubsub DefaultMaxMessageSize
+    pubsub_queue_rpcs: int = 4096  # RPCs that wait for one peer
+    pubsub_queue_bytes: int = 8 * 1024 * 1024  # the same in bytes
+    pubsub_write_timeout: float = (
+        20.0  # without any progress of one write, then the stream is given up
+    )
+    pubsub_stream_tries: int = 4  # streams opened to one peer while its connection lasts; go: 4
+    pubsub_validations: int = 1024  # messages that are being validated at once; go: 1024 throttle
+    pubsub_validation_timeout: float = 10.0  # one validator, one message; then it is ignored
+    pubsub_subscription_queue: int = (
+        1024  # messages that one subscriber has not taken; newer are dropped
+    )
+    pubsub_px_dials: int = 8  # peers from a PRUNE dialed at once; go-libp2p-pubsub Connectors
+    pubsub_explicit_interval: float = 300.0  # between two looks at explicit peers; v1.1: 5 minutes
+
     message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax
 
 

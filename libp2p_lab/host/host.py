@@ -431,6 +431,59 @@ class Host:
         """The perf service."""
         return self.service(Perf)
 
+    # Services of later chapters, by name: a host knows no chapter after its own.
+
+    @property
+    def dht(self) -> Any:
+        """The Kademlia service (chapter 05)."""
+        return self._named("dht", "KadDHT")
+
+    @property
+    def bitswap(self) -> Any:
+        """The block exchange (chapter 06)."""
+        return self._named("bitswap", "Bitswap")
+
+    @property
+    def rendezvous(self) -> Any:
+        """The rendezvous service (chapter 06)."""
+        return self._named("rendezvous", "Rendezvous")
+
+    @property
+    def mdns(self) -> Any:
+        """Discovery in the local network (chapter 06)."""
+        return self._named("mdns", "MDNS")
+
+    @property
+    def pubsub(self) -> Any:
+        """Publish and subscribe (chapter 07)."""
+        return self._named("pubsub", "GossipSub")
+
+    @property
+    def relay(self) -> Any:
+        """The relay that we are (chapter 08)."""
+        return self._named("relay", "Relay")
+
+    @property
+    def relay_client(self) -> Any:
+        """The relays that we use (chapter 08)."""
+        return self._named("relay_client", "RelayClient")
+
+    @property
+    def autonat(self) -> Any:
+        """Whether we can be reached (chapter 08)."""
+        return self._named("autonat", "AutoNAT")
+
+    @property
+    def dcutr(self) -> Any:
+        """Hole punching (chapter 08)."""
+        return self._named("dcutr", "DCUtR")
+
+    def _named(self, name: str, kind: str) -> Any:
+        for service in self.services:
+            if getattr(service, "name", "") == name:
+                return service
+        raise LocalError(f"this host has no {kind}: give it one, Host(services=[…, {kind}()])")
+
     def service(self, kind: type[S]) -> S:
         """The service of this kind.
 

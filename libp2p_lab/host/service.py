@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 class Service(Protocol):
-    """A part of one host. `Host(services=[…])` takes any object that fits."""
+    """A part of one host. `Host(services=[…])` takes any object that fits.
+
+    One with an attribute `name` that is "dht", "pubsub" and so on is `host.dht`, `host.pubsub` and so on.
+    """
 
     def attach(self, host: Host) -> None:
         """Register handlers and callbacks. Called once, before the host listens."""

@@ -21,6 +21,8 @@ from libp2p_lab.errors import LocalError
 from libp2p_lab.host import events, fetch, identify, perf
 from libp2p_lab.multiplexing import yamux_frames
 from libp2p_lab.negotiation import multistream
+from libp2p_lab.pubsub import events as pubsub_events
+from libp2p_lab.pubsub import pubsub_messages
 from libp2p_lab.security import noise, noise_xx
 from libp2p_lab.trace import Entry
 
@@ -53,6 +55,29 @@ CLASSES: tuple[type, ...] = (
     fetch.FetchResponse,
     perf.PerfRequest,
     perf.PerfResult,
+    pubsub_messages.RPC,
+    pubsub_messages.Message,
+    pubsub_messages.SubOpts,
+    pubsub_messages.ControlIHave,
+    pubsub_messages.ControlIWant,
+    pubsub_messages.ControlGraft,
+    pubsub_messages.ControlPrune,
+    pubsub_messages.PXPeer,
+    pubsub_messages.ControlIDontWant,
+    pubsub_messages.ControlExtensions,
+    pubsub_events.PeerJoined,
+    pubsub_events.PeerLeft,
+    pubsub_events.Grafted,
+    pubsub_events.Pruned,
+    pubsub_events.GraftRefused,
+    pubsub_events.MessagePublished,
+    pubsub_events.MessageArrived,
+    pubsub_events.MessageDuplicate,
+    pubsub_events.MessageRefused,
+    pubsub_events.MessageForwarded,
+    pubsub_events.PromiseBroken,
+    pubsub_events.Heartbeat,
+    pubsub_events.ValidatorFailed,
 )
 
 
