@@ -49,7 +49,8 @@ class Prediction:
 
     def __str__(self) -> str:
         seen = "" if self.outcome is None else f"; the experiment gave {self.outcome!r}"
-        return f"{self.id}: you predicted {self.value!r}{seen}"
+        guess = "no guess yet" if self.value is None else f"you predicted {self.value!r}"
+        return f"{self.id}: {guess}{seen}"
 
     __repr__ = __str__
 
@@ -204,21 +205,22 @@ class Workbook:
     # -- predictions ------------------------------------------------------------------------------------------
 
     def predict(self, prediction_id: str, value: object) -> Prediction:
-        """Write down what will happen, before it does. The first value stays."""
-        self.predictions.setdefault(prediction_id, value)
+        """Write down what will happen, before it does. The first value stays.
+
+        Args:
+            prediction_id: what is predicted: "00.star".
+            value: the guess; None is no guess, and a guess can still follow.
+        """
+        if value is not None:
+            self.predictions.setdefault(prediction_id, value)
         return self.prediction(prediction_id)
 
     def prediction(self, prediction_id: str, outcome: object = None) -> Prediction:
-        """What was predicted, shown beside what the experiment gave.
-
-        Raises: `LocalError` if nothing was predicted.
-        """
-        if prediction_id not in self.predictions:
-            raise LocalError(f"nothing was predicted for {prediction_id!r}: use lab.predict first")
+        """What was predicted, shown beside what the experiment gave. Its `value` is None where nobody guessed."""
         if outcome is not None:
             self.outcomes[prediction_id] = outcome
         return Prediction(
-            prediction_id, self.predictions[prediction_id], self.outcomes.get(prediction_id)
+            prediction_id, self.predictions.get(prediction_id), self.outcomes.get(prediction_id)
         )
 
     # -- quizzes ----------------------------------------------------------------------------------------------

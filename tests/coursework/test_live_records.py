@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import libp2p_lab as lab
 from libp2p_lab.coursework.workbook import Workbook
 from libp2p_lab.host.events import StreamStarted
-from tests.mutants import Mutant, trace
+from tests.mutants import Mutant, key_types, trace
 
 FIELDS = ("peer_id", "addr", "protocols")
 
@@ -56,6 +57,47 @@ async def test_a_mutant_is_rejected(run: tuple[Any, dict[str, Any]], mutant: Mut
     assert result.finding.hint in result.feedback
 
 
-async def test_without_a_record_nothing_is_compared() -> None:
-    result = await Workbook().check("00.trace", {}, run=None)
+@pytest.mark.parametrize("check_id", ["00.trace", "01.key_types"])
+async def test_without_a_record_nothing_is_compared(check_id: str) -> None:
+    result = await Workbook().check(check_id, {}, run=None)
     assert not result.passed
+    assert result.finding is not None
+    assert result.finding.rule == "no-record"
+
+
+@pytest.fixture
+async def strangers() -> AsyncIterator[tuple[Any, dict[str, str]]]:
+    """A record in which a peer of each kind of key identifies itself, and the truth about it."""
+    kinds = ("ed25519", "secp256k1", "ecdsa", "rsa")
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(lab.Host())
+        right = {}
+        with lab.record(bob) as log:
+            for kind in kinds:
+                key = lab.KeyPair.generate(kind)
+                peer = await stack.enter_async_context(lab.Host(key=key, listen=["/memory/0"]))
+                await bob.connect(peer.addrs[0])
+                await bob.identify_result(peer.peer_id)
+                right[str(peer.peer_id)] = kind
+        yield log, right
+
+
+async def test_two_right_answers_about_keys_pass(strangers: tuple[Any, dict[str, str]]) -> None:
+    log, right = strangers
+    for answer in (right, key_types.ANOTHER(right)):
+        result = await Workbook().check("01.key_types", answer, run=log)
+        assert result.passed, result.feedback
+        assert result.tried == {"keys compared with the record": 4}
+
+
+@pytest.mark.parametrize("mutant", key_types.MUTANTS, ids=lambda mutant: mutant.rule)
+async def test_a_mutant_about_keys_is_rejected(
+    strangers: tuple[Any, dict[str, str]], mutant: Mutant
+) -> None:
+    log, right = strangers
+    result = await Workbook().check("01.key_types", mutant.answer(right), run=log)
+    assert not result.passed
+    assert result.finding is not None
+    assert result.finding.rule == mutant.rule, result.feedback
+    assert mutant.seen in result.feedback
+    assert result.finding.hint in result.feedback
