@@ -109,9 +109,10 @@ def ensure(name: str) -> Path:
     # What the tests need includes what the lab needs, in the same folder.
     if not any(is_installed(n) for n in ({"lab", "test"} if name == "lab" else {name})):
         say(f"installing into {folder.relative_to(REPOSITORY)}")
+        asked = wanted(name)  # before pip reads it: what is edited meanwhile is not installed
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *pip_arguments(name)], check=True, cwd=REPOSITORY)
-        stamp(name).write_text(wanted(name))
+        stamp(name).write_text(asked)
     return python
 
 

@@ -7,7 +7,7 @@ Read in this order:
 3. `misuse`: what any answer can get wrong; `worker`, `process`: where answers run; `hangs`, `student_code`;
 4. `slots`: a student's part in a live peer;
 5. `questions`, `workbook`, `session`: predictions, hints, quizzes, progress;
-6. `seeds`, `release`, `grading`: for who gives a course.
+6. `seeds`, `release`; `handed_in`, `rerun`, `grading`; `forms`, `health`: for who gives a course.
 
 The answers run in a process of their own (`worker` says why). Left out: nothing here protects from malice. A student
 who wants to cheat a check on their own machine can; a course grades on its own machine, with hidden seeds.

@@ -16,7 +16,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libp2p_lab.coursework import misuse
@@ -51,12 +51,33 @@ async def examine(
 
     Raises: `LabError` if the check itself breaks; `LocalError` where there is no cloudpickle or no processes.
     """
-    limit = check.time_limit if time_limit is None else time_limit
-    packed = _pack(answer)
+    packed = pack(answer)
     if isinstance(packed, Finding):
         return result(check, {"finding": packed, "seeds": []})
-    request = Request(check, tuple(seeds), limit, MEMORY, prediction, packed, _cells())
-    out, err, code = await _run(pickle.dumps(request), START_TIME + limit)
+    return await examine_packed(
+        check, packed, seeds, cells(), prediction=prediction, time_limit=time_limit
+    )
+
+
+async def examine_packed(
+    check: Check,
+    packed: bytes,
+    seeds: Sequence[int],
+    sources: Mapping[str, str],
+    *,
+    prediction: object = None,
+    time_limit: float | None = None,
+    folders: Sequence[str] = (),
+) -> CheckResult:
+    """The same for an answer that `pack` made into bytes, perhaps elsewhere: it is opened in the worker only.
+
+    Args:
+        sources: what `cells` gave where the answer was packed.
+        folders: where modules of the student's own are found.
+    """
+    limit = check.time_limit if time_limit is None else time_limit
+    request = Request(check, tuple(seeds), limit, MEMORY, prediction, packed, dict(sources))
+    out, err, code = await _run(pickle.dumps(request), START_TIME + limit, folders)
     if out:
         return result(check, json.loads(out))
     return result(check, {"finding": _obituary(check, err, code, limit), "seeds": list(seeds)})
@@ -85,10 +106,10 @@ def result(check: Check, reply: dict[str, Any]) -> CheckResult:
     )
 
 
-async def _run(request: bytes, time_limit: float) -> tuple[bytes, str, int]:
+async def _run(request: bytes, time_limit: float, folders: Sequence[str]) -> tuple[bytes, str, int]:
     """The worker's reply, what it wrote about its own death, and its exit code."""
     start = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"import sys; sys.path[:] = {[*sys.path, *folders]!r}; "
         "from libp2p_lab.coursework.worker import main; main()"
     )
     try:
@@ -117,7 +138,7 @@ async def _run(request: bytes, time_limit: float) -> tuple[bytes, str, int]:
     return out, err.decode(errors="replace"), process.returncode
 
 
-def _pack(answer: object) -> bytes | Finding:
+def pack(answer: object) -> bytes | Finding:
     """The answer as bytes, or why it cannot travel."""
     try:
         import cloudpickle
@@ -155,7 +176,7 @@ def _culprit(answer: object, problem: Exception) -> str:
     return str(problem)
 
 
-def _cells() -> dict[str, str]:
+def cells() -> dict[str, str]:
     """The text of code that is in no file: the notebook's cells, the latest first, as far as there is room."""
     found: dict[str, str] = {}
     room = MAX_SOURCES
