@@ -124,7 +124,7 @@ class FloodSubRouter:
         return arrivals
 
     def decide(self, arrival: Arrival, verdict: Verdict, now: float) -> None:
-        """As `Router.decide`: on to everybody else who wants it, but not back to its author."""
+        """As `Router.decide`: on to everybody who wants it, but not back to whom we have it from."""
         if verdict is Verdict.ACCEPT:
             peers = self._flood(arrival.message, arrival.sender)
             if self._probe.trace.listeners:
@@ -142,11 +142,7 @@ class FloodSubRouter:
             self._probe.emit("event", published)
 
     def _flood(self, message: Message, sender: PeerId | None) -> int:
-        peers = tuple(
-            peer
-            for peer in self._topics.peers(message.topic)
-            if peer != sender and peer.multihash != message.from_peer
-        )
+        peers = tuple(peer for peer in self._topics.peers(message.topic) if peer != sender)
         if peers:
             self._actions.append(Send(RPC(publish=(message,)), peers, Urgency.MESSAGE))
         return len(peers)

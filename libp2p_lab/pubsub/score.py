@@ -130,7 +130,7 @@ class _TopicBook:
     def leave_mesh(self, parameters: TopicScoreParameters) -> None:
         if self.in_mesh:
             self.failure_penalty += self.deficit(parameters)
-            self.in_mesh = False
+            self.in_mesh = self.active = False
 
 
 @dataclass(slots=True)

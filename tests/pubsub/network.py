@@ -75,7 +75,7 @@ class CoreNetwork:
         self.sent: list[tuple[int, int, object]] = []
         self.dials: list[Dial] = []
         self.verdict: Callable[[int, Arrival], Verdict] = lambda number, arrival: Verdict.ACCEPT
-        self._waiting: deque[tuple[int, int, object]] = deque()
+        self._waiting: dict[tuple[int, int], deque[object]] = {}  # a link keeps its order
 
     def connect(self, a: int, b: int) -> None:
         """Connect two; `a` is the one that dialed."""
@@ -133,8 +133,11 @@ class CoreNetwork:
         """Hand over everything that anybody wants to send, until nobody does."""
         self._collect(range(len(self.routers)))
         while self._waiting:
-            self._waiting.rotate(-self.rng.randrange(len(self._waiting)))
-            sender, receiver, rpc = self._waiting.popleft()
+            sender, receiver = self.rng.choice(list(self._waiting))
+            queue = self._waiting[sender, receiver]
+            rpc = queue.popleft()
+            if not queue:
+                del self._waiting[sender, receiver]
             if receiver not in self.links[sender]:
                 continue
             self.sent.append((sender, receiver, rpc))
@@ -153,6 +156,7 @@ class CoreNetwork:
                 match action:
                     case Send(rpc, peers, _):
                         for peer in peers:
-                            self._waiting.append((number, self.number[peer], rpc))
+                            link = (number, self.number[peer])
+                            self._waiting.setdefault(link, deque()).append(rpc)
                     case Dial():
                         self.dials.append(action)

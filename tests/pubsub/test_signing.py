@@ -47,7 +47,8 @@ def test_what_is_signed_verifies_whatever_the_key(kind: str) -> None:
 
 def test_the_signed_bytes_are_the_prefix_and_four_fields() -> None:
     message = signed()
-    assert message.from_peer is not None and message.seqno is not None
+    assert message.from_peer is not None
+    assert message.seqno is not None
     fields = (
         protobuf.bytes_field(1, message.from_peer)
         + protobuf.bytes_field(2, b"hello")
