@@ -158,7 +158,7 @@ class ScoreParameters:
     ip_colocation_exempt: tuple[str, ...] = ("127.0.0.1", "::1")
     behaviour_penalty_weight: float = -10.0
     behaviour_penalty_threshold: float = 6.0  # penalties that are forgiven
-    behaviour_penalty_decay: float = 0.5
+    behaviour_penalty_decay: float = 0.9  # a penalty is forgotten within a minute
     decay_interval: float = 1.0
     decay_to_zero: float = 0.01  # below this a counter is 0
     retain_score: float = 3600.0  # after a peer left, so that it cannot come back clean

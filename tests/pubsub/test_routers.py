@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libp2p_lab.errors import ProtocolViolation
@@ -78,6 +78,7 @@ def settled(count: int = 30, degree: int = 16, seed: int = 1, **options: object)
     return net
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_a_quiet_mesh_keeps_its_invariants(seed: int) -> None:
     net = settled(seed=seed)
@@ -85,7 +86,9 @@ def test_a_quiet_mesh_keeps_its_invariants(seed: int) -> None:
         mesh = router.mesh("t")
         wanting = router.peers("t")
         assert set(mesh) <= set(wanting)
-        assert min(P.D_low, len(wanting)) <= len(mesh) <= P.D_high
+        waiting = router._mesh._backoff.get("t", {})  # these may not be grafted yet
+        free = [peer for peer in wanting if peer in mesh or peer not in waiting]
+        assert min(P.D_low, len(free)) <= len(mesh) <= P.D_high
         for peer in mesh:
             other = net.routers[net.number[peer]]
             assert net.ids[number] in other.mesh("t"), "membership is mutual"

@@ -157,7 +157,9 @@ def test_p6_is_squared_above_the_threshold_and_ends_with_the_crowd() -> None:
 
 
 def test_p7_forgives_a_few_and_squares_the_rest() -> None:
-    score = scorer(behaviour_penalty_weight=-1.0, behaviour_penalty_threshold=2.0)
+    score = scorer(
+        behaviour_penalty_weight=-1.0, behaviour_penalty_threshold=2.0, behaviour_penalty_decay=0.5
+    )
     score.penalize(A, 2)
     assert score.score(A) == 0
     score.penalize(A, 3)
