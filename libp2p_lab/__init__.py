@@ -68,7 +68,7 @@ from libp2p_lab.pubsub import (
     Verdict,
 )
 from libp2p_lab.recording import Recording, record
-from libp2p_lab.security import Noise
+from libp2p_lab.security import TLS, Noise
 from libp2p_lab.trace import Entry, Trace
 from libp2p_lab.transports import TCP, Memory
 
@@ -76,6 +76,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "TCP",
+    "TLS",
     "BlockList",
     "ConnectionLost",
     "DialError",

@@ -72,7 +72,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Security: Noise and TLS",
         question="How do two strangers prove their names and keep a secret?",
         packages=("security",),
-        cores=("security.noise_xx", "security.tls_certificate"),
+        cores=("security.noise_xx", "security.tls_certificate", "security.tls_session"),
         specs=(
             "noise/README.md",
             "tls/tls.md",

@@ -6,6 +6,8 @@ Read in this order:
     noise_xx.py         the handshake, token by token, without libp2p in it
     noise.py            libp2p's identities inside the handshake, and the channel that follows
     tls_certificate.py  the certificate by which TLS (and QUIC) learn a peer's identity
+    tls_session.py      TLS 1.3 without I/O: records in, plaintexts out
+    tls.py              libp2p's TLS on a stream
 
 Left out: IK and the other patterns (the spec has dropped them); secio (broken and withdrawn).
 
@@ -15,8 +17,10 @@ Spec pages: noise/README.md, tls/tls.md
 from libp2p_lab.security.noise import Noise, NoiseChannel, NoiseMessage, NoiseStream
 from libp2p_lab.security.noise_xx import CipherState, HandshakeMessage, NoiseHandshake
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
+from libp2p_lab.security.tls import TLS, TlsStream
 
 __all__ = [
+    "TLS",
     "CipherState",
     "HandshakeMessage",
     "Noise",
@@ -26,4 +30,5 @@ __all__ = [
     "NoiseStream",
     "SecureChannel",
     "SecureConnection",
+    "TlsStream",
 ]

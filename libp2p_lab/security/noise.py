@@ -217,13 +217,14 @@ class NoiseChannel:
         while self._buffer:
             # Complete the message that the last piece began; copy no more than that one.
             missing = self._length(self._buffer) - len(self._buffer)
-            self._buffer += view[:missing]
-            view = view[missing:]
-            if len(self._buffer) < self._length(self._buffer):
-                return plaintexts
-            if len(self._buffer) > 2:
+            if not missing:
                 message, self._buffer = self._buffer, b""
                 plaintexts.append(self._open_one(memoryview(message)[2:]))
+            elif view:
+                self._buffer += view[:missing]
+                view = view[missing:]
+            else:
+                return plaintexts
         while len(view) >= 2 and len(view) >= (end := self._length(view)):
             plaintexts.append(self._open_one(view[2:end]))
             view = view[end:]

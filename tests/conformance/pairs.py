@@ -20,6 +20,7 @@ from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.security.noise import Noise
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
+from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.memory import Memory, MemoryNetwork, MemoryStream
 from libp2p_lab.transports.tcp import TCP
@@ -196,6 +197,8 @@ PAIRS: dict[str, MakeEnds] = {
     "tcp": tcp_pair,
     "noise over memory": secure_pair,
     "noise over tcp": partial(secure_pair, tcp_pair),
+    "tls over memory": partial(secure_pair, make_channel=TLS),
+    "tls over tcp": partial(secure_pair, tcp_pair, TLS),
     "yamux over memory": muxed_pair,
     "yamux from the listener": partial(muxed_pair, opener=1),
     "yamux over noise over tcp": partial(muxed_pair, partial(secure_pair, tcp_pair)),
