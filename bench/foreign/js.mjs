@@ -1,0 +1,165 @@
+// js-libp2p at the benchmark's tasks, both ends in this process. Prints the samples as one line of JSON.
+//
+// Of wall time and process time the smaller one counts: in doubt for js-libp2p.
+// bench/others.py runs this text in the folder where js-libp2p is installed.
+
+import { echo } from '@libp2p/echo'
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+
+const PIECE = 64 * 1024
+const SINK = '/bench/sink/1.0.0'
+
+function createNode (listen = true) {
+  return createLibp2p({
+    addresses: { listen: listen ? ['/ip4/127.0.0.1/tcp/0'] : [] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: { inboundConnectionThreshold: 100_000 },
+    services: { identify: identify(), ping: ping(), echo: echo({ maxInboundStreams: 512 }) }
+  })
+}
+
+async function twoNodes () {
+  const [alice, bob] = [await createNode(), await createNode(false)]
+  await bob.dial(alice.getMultiaddrs()[0])
+  await new Promise(resolve => setTimeout(resolve, 200)) // identify runs by itself
+  return [alice, bob]
+}
+
+async function seconds (work) {
+  globalThis.gc?.()
+  const [cpu, wall] = [process.cpuUsage(), performance.now()]
+  await work()
+  const { user, system } = process.cpuUsage(cpu)
+  return Math.min((user + system) / 1e6, (performance.now() - wall) / 1e3)
+}
+
+async function repeat (times, sample) {
+  await sample() // warms up
+  const values = []
+  for (let n = 0; n < times; n++) values.push(await sample())
+  return values
+}
+
+function resident () {
+  globalThis.gc?.()
+  return process.memoryUsage().rss
+}
+
+async function ring (nodes) {
+  for (let n = 0; n < nodes.length; n++) {
+    await nodes[n].dial(nodes[(n + 1) % nodes.length].getMultiaddrs()[0])
+  }
+}
+
+async function createNodes (count) {
+  const nodes = []
+  for (let n = 0; n < count; n++) nodes.push(await createNode())
+  return nodes
+}
+
+const tasks = {
+  async throughput (mebibytes, times) {
+    const [alice, bob] = await twoNodes()
+    const size = mebibytes * 1024 * 1024
+    let finished
+    await alice.handle(SINK, stream => {
+      let left = size
+      stream.addEventListener('message', ({ data }) => {
+        left -= data.byteLength
+        if (left <= 0) finished()
+      })
+    })
+    const piece = new Uint8Array(PIECE)
+    return repeat(times, async () => {
+      const stream = await bob.dialProtocol(alice.getMultiaddrs()[0], SINK)
+      const arrived = new Promise(resolve => { finished = resolve })
+      const time = await seconds(async () => {
+        for (let sent = 0; sent < size; sent += PIECE) {
+          if (!stream.send(piece)) await stream.onDrain()
+        }
+        await arrived
+      })
+      await stream.close()
+      return size / 1e6 / time // MB/s
+    })
+  },
+
+  async ping (count, times) {
+    const [alice, bob] = await twoNodes()
+    const stream = await bob.dialProtocol(alice.getMultiaddrs()[0], '/ipfs/ping/1.0.0')
+    let answered
+    stream.addEventListener('message', () => answered())
+    const message = new Uint8Array(32)
+    return repeat(times, async () => 1e6 / count * await seconds(async () => {
+      for (let n = 0; n < count; n++) {
+        const answer = new Promise(resolve => { answered = resolve })
+        stream.send(message)
+        await answer
+      }
+    })) // µs
+  },
+
+  async streams (count, times) {
+    const [alice, bob] = await twoNodes()
+    const addr = alice.getMultiaddrs()[0]
+    const message = new Uint8Array(32)
+    await bob.dial(addr)
+    return repeat(times, async () => count / await seconds(async () => {
+      for (let n = 0; n < count; n++) {
+        const stream = await bob.dialProtocol(addr, '/echo/1.0.0')
+        const answer = new Promise(resolve => { stream.addEventListener('message', resolve) })
+        stream.send(message)
+        await answer
+        await stream.close()
+      }
+    })) // a second
+  },
+
+  async connections (count, times) {
+    const alice = await createNode()
+    const bob = await createNode(false)
+    return repeat(times, async () => {
+      let total = 0
+      for (let n = 0; n < count; n++) {
+        total += await seconds(() => bob.dial(alice.getMultiaddrs()[0]))
+        await bob.hangUp(alice.peerId)
+      }
+      return count / total // a second
+    })
+  },
+
+  async host_memory (count) {
+    await createNodes(10)
+    const before = resident()
+    const nodes = await createNodes(count)
+    return [(resident() - before) / nodes.length / 1024] // KiB
+  },
+
+  async connection_memory (count) {
+    await ring(await createNodes(10))
+    const nodes = await createNodes(count)
+    const before = resident()
+    await ring(nodes)
+    await new Promise(resolve => setTimeout(resolve, 2000)) // identify runs by itself
+    return [(resident() - before) / count / 1024] // KiB
+  },
+
+  async hosts (count, times) {
+    const samples = []
+    for (let n = 0; n < times; n++) {
+      samples.push(await seconds(async () => ring(await createNodes(count))))
+    }
+    return samples // s
+  }
+}
+
+const [name, ...numbers] = process.argv.slice(1) // there is no file name in it
+console.log(JSON.stringify(await tasks[name](...numbers.map(Number))))
+process.exit(0)

@@ -1,0 +1,222 @@
+"""py-libp2p at the benchmark's tasks, both ends in this process. Prints the samples as one line of JSON.
+
+It runs on trio, in the environment of the interop tests; nothing of libp2p_lab is imported here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import trio
+from libp2p import new_host
+from libp2p.abc import INetStream
+from libp2p.crypto import ed25519, x25519
+from libp2p.host.ping import handle_ping
+from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from multiaddr import Multiaddr
+
+PIECE = 64 * 1024
+ECHO, PING, SINK = "/echo/1.0.0", "/ipfs/ping/1.0.0", "/bench/sink/1.0.0"
+MESSAGE = bytes(32)
+LISTEN = [Multiaddr("/ip4/127.0.0.1/tcp/0")]
+
+
+async def serve_echo(stream: INetStream) -> None:
+    try:
+        while piece := await stream.read(PIECE):
+            await stream.write(piece)
+    except StreamEOF:
+        pass
+    await stream.close()
+
+
+@asynccontextmanager
+async def host() -> AsyncIterator[Any]:
+    key = ed25519.create_new_key_pair()
+    noise = NoiseTransport(key, noise_privkey=x25519.create_new_key_pair().private_key)
+    made = new_host(key_pair=key, sec_opt={NOISE: noise}, muxer_opt={YAMUX: Yamux})
+    made.set_stream_handler(ECHO, serve_echo)
+    made.set_stream_handler(PING, handle_ping)
+    async with made.run(listen_addrs=LISTEN):
+        yield made
+
+
+async def connect(one: Any, other: Any) -> None:
+    await one.connect(info_from_p2p_addr(other.get_addrs()[0]))
+
+
+@asynccontextmanager
+async def two_hosts() -> AsyncIterator[tuple[Any, Any]]:
+    async with host() as alice, host() as bob:
+        await connect(bob, alice)
+        yield alice, bob
+
+
+async def read_exactly(stream: INetStream, n: int) -> None:
+    while n:
+        n -= len(await stream.read(n))
+
+
+class Stopwatch:
+    def __enter__(self) -> Stopwatch:
+        gc.collect()
+        self._started_at = time.process_time()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.seconds = time.process_time() - self._started_at
+
+
+async def repeat(times: int, sample: Callable[[], Awaitable[float]]) -> list[float]:
+    await sample()  # warms up
+    return [await sample() for _ in range(times)]
+
+
+async def throughput(mebibytes: int, times: int) -> list[float]:
+    size = mebibytes * 1024 * 1024
+    piece = bytes(PIECE)
+    send, arrived = trio.open_memory_channel[None](1)
+
+    async def sink(stream: INetStream) -> None:
+        left = size
+        while left:
+            left -= len(await stream.read(PIECE))
+        await send.send(None)
+
+    async with two_hosts() as (alice, bob):
+        alice.set_stream_handler(SINK, sink)
+
+        async def sample() -> float:
+            stream = await bob.new_stream(alice.get_id(), [SINK])
+            with Stopwatch() as watch:
+                for _ in range(size // PIECE):
+                    await stream.write(piece)
+                await arrived.receive()
+            await stream.close()
+            return size / 1e6 / watch.seconds  # MB/s
+
+        return await repeat(times, sample)
+
+
+async def ping(count: int, times: int) -> list[float]:
+    async with two_hosts() as (alice, bob):
+        stream = await bob.new_stream(alice.get_id(), [PING])
+
+        async def sample() -> float:
+            with Stopwatch() as watch:
+                for _ in range(count):
+                    await stream.write(MESSAGE)
+                    await read_exactly(stream, len(MESSAGE))
+            return watch.seconds / count * 1e6  # µs
+
+        return await repeat(times, sample)
+
+
+async def streams(count: int, times: int) -> list[float]:
+    async with two_hosts() as (alice, bob):
+
+        async def sample() -> float:
+            with Stopwatch() as watch:
+                for _ in range(count):
+                    stream = await bob.new_stream(alice.get_id(), [ECHO])
+                    await stream.write(MESSAGE)
+                    await read_exactly(stream, len(MESSAGE))
+                    await stream.close()
+            return count / watch.seconds  # a second
+
+        return await repeat(times, sample)
+
+
+async def connections(count: int, times: int) -> list[float]:
+    async with host() as alice, host() as bob:
+
+        async def sample() -> float:
+            seconds = 0.0
+            for _ in range(count):
+                with Stopwatch() as watch:
+                    await connect(bob, alice)
+                seconds += watch.seconds
+                await bob.disconnect(alice.get_id())
+            return count / seconds  # a second
+
+        return await repeat(times, sample)
+
+
+async def hosts(count: int, times: int) -> list[float]:
+    samples = []
+    for _ in range(times):
+        async with AsyncExitStack() as stack:
+            with Stopwatch() as watch:
+                made = [await stack.enter_async_context(host()) for _ in range(count)]
+                for one, other in zip(made, [*made[1:], made[0]], strict=True):
+                    await connect(one, other)
+            samples.append(watch.seconds)
+    return samples
+
+
+def resident() -> int:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * 4096
+
+
+async def host_memory(count: int, times: int) -> list[float]:
+    async with AsyncExitStack() as stack:
+        for _ in range(10):
+            await stack.enter_async_context(host())
+        before = resident()
+        for _ in range(count):
+            await stack.enter_async_context(host())
+        return [(resident() - before) / count / 1024]  # KiB
+
+
+async def connection_memory(count: int, times: int) -> list[float]:
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(host()) for _ in range(10 + count + 1)]
+        for one, other in pairwise(made[:10]):
+            await connect(one, other)
+        before = resident()
+        for one, other in pairwise(made[10:]):
+            await connect(one, other)
+        await trio.sleep(2)  # identify runs by itself
+        return [(resident() - before) / count / 1024]  # KiB
+
+
+async def imports(times: int) -> list[float]:
+    program = "import time; t = time.process_time(); import libp2p; print(time.process_time() - t)"
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    samples = []
+    for _ in range(times):
+        done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.DEVNULL)
+        samples.append(float(done.stdout))
+    return samples
+
+
+TASKS: dict[str, Callable[..., Awaitable[list[float]]]] = {
+    "throughput": throughput,
+    "ping": ping,
+    "streams": streams,
+    "connections": connections,
+    "hosts": hosts,
+    "host_memory": host_memory,
+    "connection_memory": connection_memory,
+    "imports": imports,
+}
+
+if __name__ == "__main__":
+    name, *numbers = sys.argv[1:]
+    print(json.dumps(trio.run(TASKS[name], *map(int, numbers))))
