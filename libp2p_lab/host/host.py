@@ -39,6 +39,7 @@ from libp2p_lab.negotiation.multistream import Initiator
 from libp2p_lab.negotiation.negotiate import Negotiation
 from libp2p_lab.security.noise import Noise
 from libp2p_lab.security.secure_channel import SecureChannel
+from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe, Trace
 from libp2p_lab.transports.memory import Memory
 from libp2p_lab.transports.tcp import TCP
@@ -63,7 +64,7 @@ class Host:
         key: the identity; None makes a fresh Ed25519 key.
         listen: addresses to wait at from the start, as text or `Multiaddr`.
         transports: None for TCP and memory.
-        security: None for Noise. The preferred one first.
+        security: None for Noise and TLS. The preferred one first.
         muxers: None for yamux. The preferred one first.
         services: None for identify and ping. A service belongs to one host.
         limits: None for the defaults.
@@ -116,7 +117,9 @@ class Host:
             transports if transports is not None else (TCP(), Memory()),
             Upgrader(
                 self.key,
-                security if security is not None else (Noise(peer_id_of=peer_id_of),),
+                security
+                if security is not None
+                else (Noise(peer_id_of=peer_id_of), TLS(peer_id_of=peer_id_of)),
                 muxers if muxers is not None else (Yamux(),),
                 self.limits,
             ),

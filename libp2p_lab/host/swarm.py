@@ -28,7 +28,7 @@ from libp2p_lab.host.events import (
     UpgradeFailed,
 )
 from libp2p_lab.host.gater import Gater
-from libp2p_lab.host.upgrade import Upgrader
+from libp2p_lab.host.upgrade import SecurityRefused, Upgrader
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
@@ -253,13 +253,27 @@ class Swarm:
     async def _dial_one(
         self, peer: PeerId | None, addr: Multiaddr, transport: Transport
     ) -> MuxedConnection:
+        try:
+            return await self._dial_once(peer, addr, transport)
+        except SecurityRefused:
+            return await self._dial_once(peer, addr, transport, ask_first=True)
+
+    async def _dial_once(
+        self,
+        peer: PeerId | None,
+        addr: Multiaddr,
+        transport: Transport,
+        ask_first: bool = False,
+    ) -> MuxedConnection:
         link = str(number := next(self._numbers))
         if self._probe.trace.listeners:
             self._probe.on("host", link).emit("event", DialStarted(str(peer or ""), str(addr)))
         raw = await transport.dial(addr)
         expected = peer if peer is not None else addr.peer_id
         # The race limits the time of each attempt.
-        connection = await self._upgrade(raw, number, "outbound", transport.name, expected)
+        connection = await self._upgrade(
+            raw, number, "outbound", transport.name, expected, ask_first
+        )
         self._tasks.create_task(self._run(connection))
         return connection
 
@@ -272,6 +286,7 @@ class Swarm:
         direction: StreamDirection,
         transport: str,
         expected: PeerId | None,
+        ask_first: bool = False,
     ) -> MuxedConnection:
         """From raw to registered; whatever goes wrong, `raw` is closed."""
         probe = self._probe.on("host", str(number))
@@ -279,7 +294,11 @@ class Swarm:
         is_dialer = direction == "outbound"
         try:
             upgraded = await self._upgrader.upgrade(
-                raw, is_dialer=is_dialer, expected_peer=expected, probe=probe
+                raw,
+                is_dialer=is_dialer,
+                expected_peer=expected,
+                probe=probe,
+                ask_first=ask_first,
             )
             info = ConnectionInfo(
                 id=number,

@@ -4,6 +4,11 @@
     run its handshake                 now both know who the other is
     negotiate the muxer               inside the secure channel, unless the handshake settled it already
 
+Two round trips are saved on the way. The handshake settles the muxer (both sides put their lists into it). And the
+dialer takes its first security protocol as agreed: the handshake begins right behind the proposal, without waiting for
+the answer. Nearly everybody speaks Noise. Whoever does not says so (`SecurityRefused`), but the bytes of the
+handshake are on their way by then, and nothing can be negotiated behind them: the swarm dials once more, and asks.
+
 Spec: connections/README.md#upgrading-connections
 """
 
@@ -12,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from libp2p_lab.errors import LocalError
+from libp2p_lab.errors import LabError, LocalError, NegotiationError
 from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxer import Muxer
-from libp2p_lab.negotiation.multistream import Initiator
+from libp2p_lab.negotiation.multistream import Initiator, State
 from libp2p_lab.negotiation.negotiate import AssumedStream, Negotiation, propose, respond
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
 from libp2p_lab.trace import Probe
@@ -37,6 +42,10 @@ class Upgraded:
     channel: SecureConnection
     security: str
     muxer: Muxer
+
+
+class SecurityRefused(NegotiationError):
+    """The remote does not speak our first security protocol, which we took as agreed. Dial again, and ask."""
 
 
 class Upgrader:
@@ -66,7 +75,13 @@ class Upgrader:
         self._limits = limits
 
     async def upgrade(
-        self, raw: ByteStream, *, is_dialer: bool, expected_peer: PeerId | None, probe: Probe
+        self,
+        raw: ByteStream,
+        *,
+        is_dialer: bool,
+        expected_peer: PeerId | None,
+        probe: Probe,
+        ask_first: bool = False,
     ) -> Upgraded:
         """Make `raw` a secure stream with an agreed muxer.
 
@@ -75,27 +90,34 @@ class Upgrader:
             is_dialer: True on the side that dialed.
             expected_peer: who must answer; None for anybody.
             probe: of the connection.
+            ask_first: True awaits the remote's answer before the handshake begins; False, where we dialed, takes our
+                first security protocol as agreed.
 
-        Raises: `NegotiationError`, `RemoteError`, `LimitExceeded`, or what the stream raises.
+        Raises: `SecurityRefused` if it was not; `NegotiationError`, `RemoteError`, `LimitExceeded`, or what the
+            stream raises.
         """
         lines = probe.on("negotiation")
-        if is_dialer and len(self._security) == 1:
-            # Nothing else to propose: the handshake begins without waiting for the answer.
-            (security,) = self._security
-            negotiation = Negotiation(raw, Initiator([security]), self._limits, lines)
-            await negotiation.start()
-            below: ByteStream = AssumedStream(raw, negotiation)
+        guess = None
+        if is_dialer and (not ask_first or len(self._security) == 1):
+            security = next(iter(self._security))
+            guess = Negotiation(raw, Initiator([security]), self._limits, lines)
+            await guess.start()
         else:
             security = await self._agree(raw, tuple(self._security), is_dialer, lines)
-            below = raw
-        channel = await self._security[security].secure(
-            below,
-            key=self._key,
-            is_dialer=is_dialer,
-            expected_peer=expected_peer,
-            muxers=tuple(self._muxers),
-            probe=probe.on("security"),
-        )
+        try:
+            channel = await self._security[security].secure(
+                raw if guess is None else AssumedStream(raw, guess),
+                key=self._key,
+                is_dialer=is_dialer,
+                expected_peer=expected_peer,
+                muxers=tuple(self._muxers),
+                probe=probe.on("security"),
+            )
+        except LabError as error:
+            if guess is None or guess.side.state is State.AGREED or len(self._security) == 1:
+                raise
+            # It said no, or hung up on what it could not read: then the no may be lost on the way.
+            raise SecurityRefused(str(error), [security]) from error
         muxer = channel.muxer
         if muxer is None:
             muxer = await self._agree(channel, tuple(self._muxers), is_dialer, lines)
