@@ -11,6 +11,7 @@ The first question about a failure is *who broke a rule*: the peer (`RemoteError
     │   ├── PeerIdMismatch       somebody else answered
     │   └── RecordInvalid        a signed record that must not be believed
     ├── LocalError         our caller broke a rule
+    │   └── NotSimulated         a real socket, thread or pause inside a simulation
     ├── DialError          no address led to the peer; `.attempts` says why, address by address
     ├── NegotiationError   no common protocol; `.offered` is what was proposed
     ├── StreamClosed       writing after close_write, reading after close
@@ -67,6 +68,10 @@ class RecordInvalid(RemoteError):
 
 class LocalError(LabError):
     """Our own caller broke a rule: a bad argument, a call at the wrong moment."""
+
+
+class NotSimulated(LocalError):
+    """Something real was used inside a simulation: a socket, a thread, a pause by the clock on the wall."""
 
 
 class DialError(LabError):

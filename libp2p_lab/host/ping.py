@@ -25,11 +25,11 @@ class Ping:
     """Answers pings, and sends them.
 
     Args:
-        payload: gives the bytes to send; only simulations replace it.
+        payload: gives the bytes to send; None for the operating system's random ones.
     """
 
-    def __init__(self, payload: Callable[[int], bytes] = os.urandom) -> None:
-        self._payload = payload
+    def __init__(self, payload: Callable[[int], bytes] | None = None) -> None:
+        self._payload = payload if payload is not None else os.urandom
         self._host: Host
 
     def attach(self, host: Host) -> None:

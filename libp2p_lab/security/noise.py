@@ -326,6 +326,10 @@ class NoiseStream:
         await self._raw.reset()
 
 
+def _fresh_key() -> X25519PrivateKey:
+    return X25519PrivateKey.generate()
+
+
 class Noise:
     """The security protocol `/noise`.
 
@@ -352,13 +356,13 @@ class Noise:
     def __init__(
         self,
         static: X25519PrivateKey | None = None,
-        ephemeral: Callable[[], X25519PrivateKey] = X25519PrivateKey.generate,
+        ephemeral: Callable[[], X25519PrivateKey] | None = None,
         early_muxers: bool = True,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
-        self._static = static if static is not None else ephemeral()
+        self._ephemeral = ephemeral if ephemeral is not None else _fresh_key
+        self._static = static if static is not None else self._ephemeral()
         self._static_public = self._static.public_key().public_bytes_raw()
-        self._ephemeral = ephemeral
         self.early_muxers = early_muxers
         self._peer_id_of = peer_id_of
         self._payloads: dict[tuple[bytes, tuple[str, ...]], bytes] = {}

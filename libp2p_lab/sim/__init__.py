@@ -1,0 +1,74 @@
+"""The virtual internet: how does a network of thousands behave, when a laptop has only itself?
+
+The same hosts, unmodified, on an event loop whose time is virtual and whose network is simulated. Nothing is modelled
+twice: each protocol has its one implementation, and only what is below the sockets is made up.
+
+    net = lab.sim.Internet(seed=1)                       # the same seed gives the same run, to the byte
+    alice, bob = net.host("alice"), net.host("bob")      # ordinary hosts, each on a machine of its own
+    net.run(bob.ping(alice.addrs[0]))                    # 0.02: a round trip of virtual time
+    net.close()
+
+For the tests of a chapter: they are ordinary functions, `async def` only within.
+
+    def test_a_lookup_finds_its_target() -> None:
+        with Internet(seed=7, regions=WORLD) as net:
+            peers = net.hosts(200, services=lambda: [Identify(), KadDHT()])   # functions: each host gets its own parts
+
+            async def scenario() -> None:
+                await peers[1].connect(peers[0].addrs[0])        # on peers[1]'s machine, as all that it does
+                await asyncio.sleep(3600)                        # an hour, at once
+                await peers[3].run(some_program())               # any coroutine, as a program on that machine
+
+            net.at(60, peers[5].crash)                           # … .restart(), .freeze(), .thaw()
+            heal = net.partition(peers[:100], peers[100:])       # heal() mends it
+            home = net.nat("home", SYMMETRIC)                    # net.host(…, nat=home): behind it
+            net.run(scenario(), until=4000)
+
+In a notebook `await net.arun_for(60)`, `await net.arun(coroutine)` and `net.play(speed)` run it in a thread beside the
+kernel's loop.
+
+Read in this order:
+
+    loop.py         time that jumps, and the order of what happens at one moment
+    guard.py        what is real stays outside
+    packet.py       what travels
+    udp.py, tcp.py  what programs know as sockets; sockets.py, machine.py: names, options, ports
+    pipe.py, regions.py, network.py      bandwidth and queues; distances; how a packet gets there, or is lost
+    nat_table.py, nat_box.py             what a NAT remembers, and the box around it
+    names.py        DNS
+    host.py, internet.py, player.py      our hosts on machines; the whole; threads and speed
+    events.py, waiting.py                what is told; who waits for what
+
+Left out: routing tables, the congestion of the core, fragments, TCP keepalive and urgent data.
+"""
+
+from libp2p_lab.sim.host import SimHost
+from libp2p_lab.sim.internet import Internet
+from libp2p_lab.sim.nat_table import (
+    FIREWALL,
+    FULL_CONE,
+    PORT_RESTRICTED,
+    RESTRICTED_CONE,
+    SYMMETRIC,
+    NatBehaviour,
+)
+from libp2p_lab.sim.pipe import mbit
+from libp2p_lab.sim.regions import WORLD, Geography, Region
+from libp2p_lab.sim.waiting import Deadlock, Unfinished
+
+__all__ = [
+    "FIREWALL",
+    "FULL_CONE",
+    "PORT_RESTRICTED",
+    "RESTRICTED_CONE",
+    "SYMMETRIC",
+    "WORLD",
+    "Deadlock",
+    "Geography",
+    "Internet",
+    "NatBehaviour",
+    "Region",
+    "SimHost",
+    "Unfinished",
+    "mbit",
+]
