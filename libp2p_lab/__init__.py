@@ -13,7 +13,7 @@ Start reading with `tour.py`. The chapters follow each other, and each imports o
 Spec pages: https://github.com/libp2p/specs
 """
 
-from libp2p_lab import widgets
+from libp2p_lab import sim, widgets
 from libp2p_lab.coursework.session import (
     answer,
     check,
@@ -135,6 +135,7 @@ __all__ = [
     "quiz",
     "record",
     "run",
+    "sim",
     "spawn",
     "widgets",
 ]
