@@ -31,7 +31,7 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
-from libp2p_lab.wire import varint
+from libp2p_lab.wire import protobuf, varint
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host
@@ -93,10 +93,10 @@ class IdentifyMessage:
             return cls(
                 message.publicKey,
                 tuple(message.listenAddrs),
-                tuple(message.protocols),
+                tuple(map(protobuf.text, message.protocols)),
                 message.observedAddr,
-                message.protocolVersion,
-                message.agentVersion,
+                protobuf.text(message.protocolVersion),
+                protobuf.text(message.agentVersion),
                 message.signedPeerRecord,
             )
         except (DecodeError, UnicodeDecodeError) as error:

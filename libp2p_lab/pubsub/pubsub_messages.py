@@ -196,7 +196,7 @@ class RPC:
         try:
             rpc.ParseFromString(data)
             subscriptions = tuple(
-                SubOpts(opts.subscribe, opts.topicid) for opts in rpc.subscriptions
+                SubOpts(opts.subscribe, protobuf.text(opts.topicid)) for opts in rpc.subscriptions
             )
             publish = tuple(_message_from_protobuf(message) for message in rpc.publish)
             if not rpc.HasField("control"):
@@ -205,9 +205,12 @@ class RPC:
             return cls(
                 subscriptions,
                 publish,
-                tuple(ControlIHave(c.topicID, tuple(c.messageIDs)) for c in control.ihave),
+                tuple(
+                    ControlIHave(protobuf.text(c.topicID), tuple(c.messageIDs))
+                    for c in control.ihave
+                ),
                 tuple(ControlIWant(tuple(c.messageIDs)) for c in control.iwant),
-                tuple(ControlGraft(c.topicID) for c in control.graft),
+                tuple(ControlGraft(protobuf.text(c.topicID)) for c in control.graft),
                 tuple(_prune_from_protobuf(c) for c in control.prune),
                 tuple(ControlIDontWant(tuple(c.messageIDs)) for c in control.idontwant),
                 ControlExtensions(control.extensions.testExtension)
@@ -254,7 +257,7 @@ def _message_to_protobuf(message: Message) -> rpc_pb2.Message:
 def _message_from_protobuf(message: rpc_pb2.Message) -> Message:
     has = message.HasField
     return Message(
-        message.topic,
+        protobuf.text(message.topic),
         message.data,
         getattr(message, "from") if has("from") else None,
         message.seqno if has("seqno") else None,
@@ -275,7 +278,7 @@ def _add_prune(control: rpc_pb2.ControlMessage, prune: ControlPrune) -> None:
 
 def _prune_from_protobuf(prune: rpc_pb2.ControlPrune) -> ControlPrune:
     return ControlPrune(
-        prune.topicID,
+        protobuf.text(prune.topicID),
         tuple(PXPeer(peer.peerID, peer.signedPeerRecord) for peer in prune.peers),
         prune.backoff if prune.HasField("backoff") else None,
     )

@@ -41,6 +41,7 @@ from libp2p_lab.security.noise_xx import (
 )
 from libp2p_lab.security.pb import noise_payload_pb2
 from libp2p_lab.trace import Probe
+from libp2p_lab.wire import protobuf
 from libp2p_lab.wire.byte_stream import Buffer, ByteStream, read_exactly
 
 PROTOCOL_ID = "/noise"
@@ -92,7 +93,7 @@ class HandshakePayload:
             return cls(
                 message.identity_key,
                 message.identity_sig,
-                tuple(message.extensions.stream_muxers),
+                tuple(map(protobuf.text, message.extensions.stream_muxers)),
                 tuple(message.extensions.webtransport_certhashes),
             )
         except (DecodeError, UnicodeDecodeError) as error:

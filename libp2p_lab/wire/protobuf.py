@@ -106,6 +106,16 @@ def write_varint(value: int) -> bytes:
     return bytes(encoded)
 
 
+def text(value: str | bytes) -> str:
+    """A string field as Google's code gives it: as `bytes` where it is not UTF-8, which no string may be.
+
+    Raises: `MalformedMessage` for those.
+    """
+    if isinstance(value, str):
+        return value
+    raise MalformedMessage(f"protobuf string of {len(value)} bytes is not UTF-8")
+
+
 def varint_field(number: int, value: int) -> bytes:
     """Field `number` holding an integer (or a bool, or an enum's number)."""
     return write_varint(number << 3 | VARINT) + write_varint(value)

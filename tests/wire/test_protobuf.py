@@ -178,3 +178,10 @@ def test_any_bytes_end_in_fields_or_a_remote_error(data) -> None:
     except MalformedMessage:
         pass
     assert total <= len(data)  # nothing is made up
+
+
+def test_a_string_that_is_no_text_is_malformed() -> None:
+    """Google's code hands such a string on as bytes; `text` is where that ends."""
+    assert protobuf.text("text") == "text"
+    with pytest.raises(MalformedMessage, match="UTF-8"):
+        protobuf.text(b"\xff\xfe")
