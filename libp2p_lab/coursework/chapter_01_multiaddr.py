@@ -203,7 +203,7 @@ async def examine_multiaddr(exam: Exam, answer: Any) -> None:
     for data, rule in NO_BYTES:
         problem = f"{data.hex(' ') or 'nothing'} is no address"
         exam.refuses(codec.to_text, data, rule=rule, problem=problem)
-    exam.count("what must be refused", len(NO_TEXT) + len(NO_BYTES))
+    exam.count("refusals", len(NO_TEXT) + len(NO_BYTES))
     exam.explain = {}
     for _ in range(20):
         _check_capsules(exam, codec, _address(exam), f"/p2p/{_peer(exam)}")

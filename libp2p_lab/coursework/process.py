@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import json
 import linecache
 import os
@@ -16,7 +17,9 @@ import pickle
 import re
 import subprocess
 import sys
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from types import CodeType
 from typing import Any
 
 from libp2p_lab.coursework import misuse
@@ -141,7 +144,7 @@ async def _run(request: bytes, time_limit: float, folders: Sequence[str]) -> tup
 def pack(answer: object) -> bytes | Finding:
     """The answer as bytes, or why it cannot travel."""
     try:
-        import cloudpickle
+        import cloudpickle  # noqa: F401
     except ImportError:
         raise LocalError(
             "checks need the package cloudpickle: pip install 'libp2p-lab[lab]'"
@@ -153,12 +156,36 @@ def pack(answer: object) -> bytes | Finding:
             f"this is a coroutine: hand in the function itself, {answer.__name__}, without calling it",
         )
     try:
-        return bytes(cloudpickle.dumps(answer))
+        return _dumps(answer)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as problem:
         return _finding(
             misuse.NOT_SENDABLE,
             f"the answer cannot be sent to the process in which it would run: {_culprit(answer, problem)}",
         )
+
+
+def _dumps(answer: object) -> bytes:
+    """Pickle an answer by value, and let its code say where it stands.
+
+    cloudpickle 3.1.2 and later put "<dynamic-code>" in the place of each file name: then no report could show a
+    student's own lines.
+    """
+    import cloudpickle
+
+    reduce_code = cloudpickle.Pickler.dispatch_table[CodeType]
+
+    def with_its_file(code: CodeType) -> tuple[Any, ...]:
+        made, parts, *rest = reduce_code(code)
+        kept = tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
+        return made, kept, *rest
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        # The table is read when a pickler is made: setting it afterwards has no effect.
+        dispatch_table = ChainMap({CodeType: with_its_file}, cloudpickle.Pickler.dispatch_table)
+
+    out = io.BytesIO()
+    Pickler(out).dump(answer)
+    return out.getvalue()
 
 
 def _culprit(answer: object, problem: Exception) -> str:
