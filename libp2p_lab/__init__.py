@@ -13,17 +13,9 @@ Start reading with `tour.py`. The chapters follow each other, and each imports o
 Spec pages: https://github.com/libp2p/specs
 """
 
-from libp2p_lab import sim, widgets
-from libp2p_lab.coursework.session import (
-    answer,
-    check,
-    enrol,
-    hint,
-    predict,
-    prediction,
-    progress,
-    quiz,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from libp2p_lab.errors import (
     ConnectionLost,
     DialError,
@@ -57,20 +49,33 @@ from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing import Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
-from libp2p_lab.pubsub import (
-    FloodSub,
-    GossipSub,
-    GossipSubParameters,
-    ScoreParameters,
-    ScoreThresholds,
-    SignaturePolicy,
-    TopicScoreParameters,
-    Verdict,
-)
-from libp2p_lab.recording import Recording, record
 from libp2p_lab.security import TLS, Noise
 from libp2p_lab.trace import Entry, Trace
 from libp2p_lab.transports import TCP, Memory
+
+if TYPE_CHECKING:  # the same names again, for editors and type checkers
+    from libp2p_lab import sim, widgets
+    from libp2p_lab.coursework.session import (
+        answer,
+        check,
+        enrol,
+        hint,
+        predict,
+        prediction,
+        progress,
+        quiz,
+    )
+    from libp2p_lab.pubsub import (
+        FloodSub,
+        GossipSub,
+        GossipSubParameters,
+        ScoreParameters,
+        ScoreThresholds,
+        SignaturePolicy,
+        TopicScoreParameters,
+        Verdict,
+    )
+    from libp2p_lab.recording import Recording, record
 
 __version__ = "0.1.0"
 
@@ -139,3 +144,45 @@ __all__ = [
     "spawn",
     "widgets",
 ]
+
+#: What a peer can do without is imported when it is first named, or starting one would take three times as long.
+#: This is the one place where names come late.
+_LATER = {
+    "libp2p_lab.coursework.session": (
+        "answer",
+        "check",
+        "enrol",
+        "hint",
+        "predict",
+        "prediction",
+        "progress",
+        "quiz",
+    ),
+    "libp2p_lab.pubsub": (
+        "FloodSub",
+        "GossipSub",
+        "GossipSubParameters",
+        "ScoreParameters",
+        "ScoreThresholds",
+        "SignaturePolicy",
+        "TopicScoreParameters",
+        "Verdict",
+    ),
+    "libp2p_lab.recording": ("Recording", "record"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what `name` stands for, once: the next time it is simply there."""
+    if name in ("sim", "widgets"):
+        return import_module(f"libp2p_lab.{name}")
+    for module, names in _LATER.items():
+        if name in names:
+            value: object = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'libp2p_lab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
