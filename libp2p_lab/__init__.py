@@ -49,7 +49,7 @@ from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing import Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
-from libp2p_lab.security import TLS, Noise
+from libp2p_lab.security import TLS, Noise, Plaintext, load_swarm_key
 from libp2p_lab.trace import Entry, Trace
 from libp2p_lab.transports import TCP, Memory
 
@@ -113,6 +113,7 @@ __all__ = [
     "Peerstore",
     "Perf",
     "Ping",
+    "Plaintext",
     "ProtocolViolation",
     "PublicKey",
     "RecordInvalid",
@@ -133,6 +134,7 @@ __all__ = [
     "close_all",
     "enrol",
     "hint",
+    "load_swarm_key",
     "network",
     "predict",
     "prediction",

@@ -38,6 +38,7 @@ from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.negotiation.multistream import Initiator
 from libp2p_lab.negotiation.negotiate import Negotiation
 from libp2p_lab.security.noise import Noise
+from libp2p_lab.security.private_network import check_forced
 from libp2p_lab.security.secure_channel import SecureChannel
 from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe, Trace
@@ -70,7 +71,7 @@ class Host:
         limits: None for the defaults.
         gater: who is refused; None refuses nobody.
         peerstore: the memory of other peers; None makes an empty one.
-        psk: the key of a private network.
+        psk: the key of a private network, 32 bytes (see `load_swarm_key`): nobody without it is understood.
         trace: where facts are told; None makes one.
         rng: chance for everything that is no secret; None for a fresh one.
         peer_id_of: the name of the peer that holds a key; only exercises replace it.
@@ -99,8 +100,7 @@ class Host:
         rng: random.Random | None = None,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
-        if psk is not None:
-            raise LocalError("private networks (psk) are not part of this version")
+        check_forced(psk)
         self.key = key if key is not None else KeyPair.generate()
         self.peer_id = peer_id_of(self.key.public)
         self.limits = limits if limits is not None else DEFAULT_LIMITS
@@ -122,6 +122,7 @@ class Host:
                 else (Noise(peer_id_of=peer_id_of), TLS(peer_id_of=peer_id_of)),
                 muxers if muxers is not None else (Yamux(),),
                 self.limits,
+                psk,
             ),
             limits=self.limits,
             gater=gater,

@@ -1,6 +1,6 @@
 """From a raw byte stream to a secure one with an agreed muxer: the upgrade, step by step.
 
-    negotiate the security protocol   in the clear
+    negotiate the security protocol   in the clear (or, in a private network, for its members only)
     run its handshake                 now both know who the other is
     negotiate the muxer               inside the secure channel, unless the handshake settled it already
 
@@ -24,6 +24,7 @@ from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.negotiation.multistream import Initiator, State
 from libp2p_lab.negotiation.negotiate import AssumedStream, Negotiation, propose, respond
+from libp2p_lab.security.private_network import KEY_LENGTH, PrivateStream
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import ByteStream
@@ -56,9 +57,10 @@ class Upgrader:
         security: our security protocols, the preferred first.
         muxers: our muxers, the preferred first.
         limits: of the negotiations. The time limit of the whole is the caller's.
+        psk: the key of our private network; None for the public one.
     """
 
-    __slots__ = ("_key", "_limits", "_muxers", "_security")
+    __slots__ = ("_key", "_limits", "_muxers", "_psk", "_security")
 
     def __init__(
         self,
@@ -66,9 +68,13 @@ class Upgrader:
         security: Sequence[SecureChannel],
         muxers: Sequence[Muxer],
         limits: Limits,
+        psk: bytes | None = None,
     ) -> None:
         if not security or not muxers:
             raise LocalError("a host needs at least one security protocol and one muxer")
+        if psk is not None and len(psk) != KEY_LENGTH:
+            raise LocalError(f"the key of a private network has {KEY_LENGTH} bytes, not {len(psk)}")
+        self._psk = psk
         self._key = key
         self._security = {part.protocol: part for part in security}
         self._muxers = {part.protocol: part for part in muxers}
@@ -97,6 +103,8 @@ class Upgrader:
             stream raises.
         """
         lines = probe.on("negotiation")
+        if self._psk is not None:
+            raw = PrivateStream(raw, self._psk)
         guess = None
         if is_dialer and (not ask_first or len(self._security) == 1):
             security = next(iter(self._security))

@@ -19,6 +19,8 @@ from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.security.noise import Noise
+from libp2p_lab.security.plaintext import Plaintext
+from libp2p_lab.security.private_network import PrivateStream
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
 from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe
@@ -101,6 +103,13 @@ async def secure_pair(
     """A secure channel over any pair."""
     async with make_raw() as raw:
         yield await secure_both(raw, (make_channel(), make_channel()))
+
+
+@asynccontextmanager
+async def private_pair(make_raw: MakeEnds = memory_pair) -> AsyncIterator[Ends[PrivateStream]]:
+    """Two members of a private network."""
+    async with make_raw() as raw:
+        yield PrivateStream(raw[0], bytes(32)), PrivateStream(raw[1], bytes(32))
 
 
 class MuxedEnd:
@@ -199,6 +208,9 @@ PAIRS: dict[str, MakeEnds] = {
     "noise over tcp": partial(secure_pair, tcp_pair),
     "tls over memory": partial(secure_pair, make_channel=TLS),
     "tls over tcp": partial(secure_pair, tcp_pair, TLS),
+    "plaintext over memory": partial(secure_pair, make_channel=Plaintext),
+    "private network over memory": private_pair,
+    "private network over tcp": partial(private_pair, tcp_pair),
     "yamux over memory": muxed_pair,
     "yamux from the listener": partial(muxed_pair, opener=1),
     "yamux over noise over tcp": partial(muxed_pair, partial(secure_pair, tcp_pair)),
