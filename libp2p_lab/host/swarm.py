@@ -146,9 +146,10 @@ class Swarm:
             async with asyncio.timeout(self._limits.handshake_timeout):
                 connection = await self._upgrade(raw, number, "inbound", transport, None)
         except (LabError, OSError) as error:
-            if self._probe.trace.listeners:
-                failed = UpgradeFailed(str(raw.remote_addr), f"{type(error).__name__}: {error}")
-                self._probe.on("host", link).emit("event", failed)
+            self._report_upgrade(link, raw, f"{type(error).__name__}: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - as in `_run`: a bug in a handshake costs its own connection
+            self._report_upgrade(link, raw, f"bug: {type(error).__name__}: {error}")
             return
         finally:
             self._pending -= 1
@@ -448,6 +449,10 @@ class Swarm:
         if self._probe.trace.listeners:
             for addr in listener.addrs:
                 self._probe.emit("event", kind(str(addr)))
+
+    def _report_upgrade(self, link: str, raw: RawConnection, cause: str) -> None:
+        if self._probe.trace.listeners:
+            self._probe.on("host", link).emit("event", UpgradeFailed(str(raw.remote_addr), cause))
 
     def _report_failure(self, peer: PeerId | None, addr: Multiaddr, cause: BaseException) -> None:
         if self._probe.trace.listeners:

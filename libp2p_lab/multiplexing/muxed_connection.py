@@ -44,6 +44,10 @@ from libp2p_lab.wire.byte_stream import (
     ByteStream,
 )
 
+EVENTS_AT_ONCE = (
+    128  # handled before others have their turn: thousands of streams may open and end in one read
+)
+
 
 class MuxedConnection:
     """A muxer at work on a secure stream: a `Connection`.
@@ -175,7 +179,7 @@ class MuxedConnection:
         session, channel, clock = self._session, self._channel, self._clock
         while data := await channel.read(READ_SIZE):
             now = self._heard_at = clock()
-            for event in session.receive_data(data, now):
+            for number, event in enumerate(session.receive_data(data, now), 1):
                 if isinstance(event, SessionFailed):
                     await self._send_everything()
                     # Politely, for a reset would overtake the go-away that says why.
@@ -184,6 +188,8 @@ class MuxedConnection:
                             await self._channel.close()
                     raise event.error
                 self._handle(event)
+                if not number % EVENTS_AT_ONCE:
+                    await asyncio.sleep(0)
             if self.writer_waits and session.has_data_to_send():
                 self._wake.notify()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 READ_SIZE = 64 * 1024
 SMALL_WRITE = 8 * 1024  # leaves at once; the writer gathers longer ones into full frames
+SMALL_CHUNK = 1024  # pieces that arrive are joined up to this length while nobody reads
 _ALL = 1 << 62
 
 
@@ -233,7 +234,12 @@ class MuxedStream:
     def feed(self, data: bytes) -> None:
         """Bytes arrived."""
         if self._incoming == "open":
-            self._chunks.append(data)
+            chunks = self._chunks
+            if chunks and len(chunks[-1]) + len(data) <= SMALL_CHUNK:
+                # A window of single bytes, each an object of its own, would take forty times its size.
+                chunks[-1] += data
+            else:
+                chunks.append(data)
             self._readable.notify()
 
     def end(self) -> None:
