@@ -114,6 +114,23 @@ async function echoOnce (stream, size) {
   return { count, sha256: received.digest('hex'), sent_sha256: sent.digest('hex') }
 }
 
+// Answers /echo/1.0.0. @libp2p/echo 3.1.0 stands beside it under another name: it reads with `for await`, which
+// (in @libp2p/utils 7) waits for ever if the caller's half close arrived before the loop began.
+async function serveEcho (stream) {
+  try {
+    let sent = Promise.resolve()
+    const update = piece => {
+      sent = sent.then(() => stream.send(piece) || stream.onDrain())
+      sent.catch(() => {}) // awaited below, if the reading ends well
+    }
+    await drain(stream, { update })
+    await sent
+    await stream.close()
+  } catch (error) {
+    stream.abort(error)
+  }
+}
+
 // Answers /perf/1.0.0: eight bytes say how many to send back once the caller has finished.
 async function servePerf (stream) {
   try {
@@ -154,7 +171,7 @@ const commands = {
         identify: identify(),
         identifyPush: identifyPush(),
         ping: ping(),
-        echo: echo({ ...FULL_DUPLEX, timeout: 120_000 }),
+        echo: echo({ protocolPrefix: 'package', timeout: 3_000 }),
         fetch: fetch()
       }
     })
@@ -168,6 +185,7 @@ const commands = {
       identified.set(detail.peerId.toString(), detail)
       identifying.emit(detail.peerId.toString())
     })
+    await node.handle(ECHO, serveEcho, FULL_DUPLEX)
     await node.handle(PERF, servePerf, FULL_DUPLEX)
     return { ...commands.addrs(), private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('hex') }
   },
