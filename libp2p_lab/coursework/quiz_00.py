@@ -132,4 +132,24 @@ QUESTIONS: tuple[Question, ...] = (
         ),
         ("1.1",),
     ),
+    Question(
+        "00.q9",
+        "A peer says that it speaks /ipfs/ping/1.0.0. Where is it written what that means?",
+        (
+            Choice(
+                "In the source code of go-libp2p, which came first",
+                "It is one implementation. Where two differ, neither is right because it is older.",
+            ),
+            Choice(
+                "In ping/ping.md of the repository libp2p/specs",
+                "Right. The id names the protocol, the spec says what its bytes mean, and anybody may implement it.",
+                True,
+            ),
+            Choice(
+                "Nowhere: the peers agree on it when they connect",
+                "They agree on the name only. What follows it both must know beforehand.",
+            ),
+        ),
+        ("1.03",),
+    ),
 )

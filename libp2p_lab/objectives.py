@@ -1,0 +1,131 @@
+"""What a learner can do afterwards: the objectives, and where each is met.
+
+Those with a number follow the libp2p module of the Protocol Labs Launchpad; those with an X are our own. This list
+names the experiments; checks and questions name the objectives that they show, and `tools/objectives_table.py` joins
+the two into `curriculum/OBJECTIVES.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A live run that shows an objective.
+
+    Attributes:
+        chapter: the chapter's number.
+        heading: of the notebook's section where it runs, without the marks in front.
+    """
+
+    chapter: int
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One thing to be able to do.
+
+    Attributes:
+        id: "1.21", or "X.1" for our own.
+        text: what, in one line.
+        chapters: the numbers of the chapters that serve it.
+        experiments: where it can be seen, in the chapters that are written.
+    """
+
+    id: str
+    text: str
+    chapters: tuple[int, ...]
+    experiments: tuple[Experiment, ...] = ()
+
+    @property
+    def is_goal(self) -> bool:
+        """Whether it sums up others: 1.2 for 1.21 to 1.24."""
+        return self.id[0].isdigit() and len(self.id) == 3
+
+    @property
+    def is_from_launchpad(self) -> bool:
+        """Whether it is one of the Launchpad's."""
+        return self.id[0].isdigit()
+
+
+_STAR_AND_MESH = Experiment(0, "Nine of them, as a star and as a mesh")
+_TEN_FAILURES = Experiment(0, "Ten failures")
+_FOUR_KINDS = Experiment(1, "Four peers, four kinds of key")
+_WRONG_NAME = Experiment(1, "Taking somebody's name")
+_ADDRESSES = Experiment(1, "Addresses are bytes, too")
+_LETTER = Experiment(1, "A letter that a stranger believes")
+_LAYERS = Experiment(0, "4 · Wire")
+
+OBJECTIVES: tuple[Objective, ...] = (
+    Objective(
+        "1.0",
+        "know what libp2p is for and what it buys you",
+        (0,),
+        (Experiment(0, "Two peers"),),
+    ),
+    Objective(
+        "1.01",
+        "tell peer-to-peer and client-server apart",
+        (0,),
+        (Experiment(0, "A protocol of your own"), _STAR_AND_MESH),
+    ),
+    Objective(
+        "1.02",
+        "name technical and political gains and costs of peer-to-peer",
+        (0, 9),
+        (_STAR_AND_MESH, _TEN_FAILURES),
+    ),
+    Objective(
+        "1.03",
+        "know where to find long-term aims, use cases and specs",
+        (0, 9),
+        (Experiment(0, "3 · Look"),),
+    ),
+    Objective(
+        "1.1",
+        "know the main building blocks",
+        (0, 1, 2, 3, 4, 5, 6, 7, 8),
+        (_LAYERS, Experiment(0, "Take a layer out")),
+    ),
+    Objective("1.11", "list the principal transports of the stack", (2,)),
+    Objective("1.12", "know the several ways through NATs", (8,)),
+    Objective("1.13", "say what stream multiplexing is and why it helps", (4,)),
+    Objective(
+        "1.14", "explain what multiaddresses are good for", (1, 2), (_ADDRESSES, _WRONG_NAME)
+    ),
+    Objective("1.2", "understand how connections come about", (2, 3, 4), (_LAYERS,)),
+    Objective(
+        "1.21",
+        "define node, peer, peer identity",
+        (1,),
+        (_WRONG_NAME, Experiment(1, "Moving house"), Experiment(1, "A new process")),
+    ),
+    Objective(
+        "1.22",
+        "understand how an identity is derived",
+        (1,),
+        (_FOUR_KINDS, Experiment(1, "3 · Look")),
+    ),
+    Objective("1.23", "describe the steps of opening a connection", (2, 3, 4), (_LAYERS,)),
+    Objective("1.24", "see why muxing lets many protocols share a connection", (4,)),
+    Objective("1.3", "understand content routing in a DHT", (5, 6)),
+    Objective("1.31", "describe the distance measure", (5,)),
+    Objective("1.32", "understand what the routing table does for finding peers", (5,)),
+    Objective("1.33", "describe the DHT's basic operations", (5, 6)),
+    Objective("1.4", "understand pub/sub and its implementations", (7,)),
+    Objective("1.41", "say what FloodSub is and how it sends", (7,)),
+    Objective("1.42", "analyse where FloodSub and GossipSub differ", (7,)),
+    Objective("1.43", "say what GossipSub improves", (7,)),
+    Objective("1.5", "learn what NAT traversal is and which methods exist", (8,)),
+    Objective("1.51", "describe circuit relay", (8,)),
+    Objective("1.52", "contrast relay and hole punching", (8,)),
+    Objective(
+        "X.1",
+        "say why a key has one encoding, and refuse the others",
+        (1,),
+        (Experiment(1, "3 · Look"), Experiment(1, "7 · Swap")),
+    ),
+    Objective("X.2", "seal an envelope that a stranger can verify", (1,), (_LETTER,)),
+)
