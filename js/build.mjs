@@ -13,6 +13,7 @@ await build({
     "src/wire_lens.js",
     "src/key_lab.js",
     "src/stack_builder.js",
+    "src/check_panel.js",
     "src/lab.css",
   ],
   outdir: path.resolve(target),

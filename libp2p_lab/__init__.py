@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         prediction,
         progress,
         quiz,
+        workbook,
     )
     from libp2p_lab.pubsub import (
         FloodSub,
@@ -145,6 +146,7 @@ __all__ = [
     "sim",
     "spawn",
     "widgets",
+    "workbook",
 ]
 
 #: What a peer can do without is imported when it is first named, or starting one would take three times as long.
@@ -159,6 +161,7 @@ _LATER = {
         "prediction",
         "progress",
         "quiz",
+        "workbook",
     ),
     "libp2p_lab.pubsub": (
         "FloodSub",

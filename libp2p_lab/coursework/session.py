@@ -10,6 +10,7 @@ from libp2p_lab.coursework.workbook import Workbook
 #: The workbook of this process.
 WORKBOOK = Workbook()
 
+workbook = WORKBOOK
 check = WORKBOOK.check
 hint = WORKBOOK.hint
 predict = WORKBOOK.predict

@@ -9,7 +9,7 @@ import asyncio
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ class Workbook:
     hints: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
     handed_in: dict[str, object] = field(default_factory=dict)
+    _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
 
     # -- checks -----------------------------------------------------------------------------------------------
 
@@ -149,6 +150,7 @@ class Workbook:
             self.results[check.id] = result
         if check.place == "process":
             self.handed_in[check.id] = answer
+        self._changed()
         return result
 
     def seeds(self, check: Check) -> tuple[int, ...]:
@@ -200,6 +202,7 @@ class Workbook:
         check = find(check_id)
         step = min(self.hints.get(check.id, 0) + 1, len(check.hints))
         self.hints[check.id] = step
+        self._changed()
         return Hint(check.id, step, check.hints[step - 1])
 
     # -- predictions ------------------------------------------------------------------------------------------
@@ -258,6 +261,7 @@ class Workbook:
         if len(wanted) != 1 or wanted not in letters:
             raise LocalError(f"the choices of {question.id} are {', '.join(letters)}")
         self.chosen.setdefault(question.id, wanted)
+        self._changed()
         choice = question.choices[letters.index(wanted)]
         return Reply(question, wanted, choice.is_right, choice.reply)
 
@@ -272,6 +276,42 @@ class Workbook:
         named = [check.objectives for check in CHECKS] + [q.objectives for q in QUESTIONS]
         objectives = _in_order(objective for group in named for objective in group)
         return Progress(tuple(self._row(objective) for objective in objectives))
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Every check with what was done about it, as plain JSON."""
+        shown = []
+        for check in CHECKS:
+            best = self.results.get(check.id)
+            shown.append(
+                {
+                    "id": check.id,
+                    "exercise": check.exercise,
+                    "title": check.title,
+                    "level": check.level,
+                    "objectives": list(check.objectives),
+                    "of": check.points,
+                    "points": best.points if best else 0,
+                    "passed": bool(best and best.passed),
+                    "tries": self.tries.get(check.id, 0),
+                    "hints": self.hints.get(check.id, 0),
+                    "steps": len(check.hints),
+                }
+            )
+        return shown
+
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called after each check, hint and answer. Returns: what ends it."""
+        self._listeners.append(changed)
+
+        def stop() -> None:
+            if changed in self._listeners:
+                self._listeners.remove(changed)
+
+        return stop
+
+    def _changed(self) -> None:
+        for changed in tuple(self._listeners):
+            changed()
 
     def _row(self, objective: str) -> tuple[str | float, ...]:
         checks = [check for check in CHECKS if objective in check.objectives]

@@ -4,6 +4,7 @@
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
+    CheckPanel(workbook)   what has been solved, objective by objective; hints
     Chart(series)          a few rows of numbers as bars
 
 Where there is no front end (a notebook run headless, a saved page) each shows a plain table
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.multiplexing.connection import Connection
-    from libp2p_lab.widgets import chart, key_lab, network_map, stack_builder, wire_lens
+    from libp2p_lab.widgets import (
+        chart,
+        check_panel,
+        key_lab,
+        network_map,
+        stack_builder,
+        wire_lens,
+    )
 
 
 def NetworkMap(hosts: network_map.Hosts = ()) -> network_map.NetworkMap:
@@ -71,6 +79,17 @@ def StackBuilder(host: Host) -> stack_builder.StackBuilder:
     from libp2p_lab.widgets.stack_builder import StackBuilder as Widget
 
     return Widget(host)
+
+
+def CheckPanel(book: check_panel.Book) -> check_panel.CheckPanel:
+    """Progress by learning objective, the exercises with their hints, and all of it as CSV.
+
+    Args:
+        book: the workbook to show; in a notebook `lab.workbook`.
+    """
+    from libp2p_lab.widgets.check_panel import CheckPanel as Widget
+
+    return Widget(book)
 
 
 def Chart(
