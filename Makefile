@@ -17,7 +17,7 @@ lab: lab-env  ## open JupyterLab at the first notebook (ARGS=--no-browser on a s
 	@if command -v npm >/dev/null; then $(VENV) -m tools.install_interop js \
 	  || echo "js-libp2p could not be installed: the last cell of the first notebook will say so."; \
 	else echo "npm is not here: the notebooks run, but without a js-libp2p peer."; fi
-	$(VENV) -m jupyterlab notebooks/00_intro.ipynb $(ARGS)
+	$(VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_intro.ipynb $(ARGS)
 
 test: test-env  ## every check: lint, types, unit, newest Python, interop, notebooks, browser
 	$(VENV) -m tools.run_tests $(ARGS)

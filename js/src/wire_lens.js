@@ -1,6 +1,7 @@
 // WireLens: the messages of a connection in the order of time; each opened down to its bytes.
 import { bytes, chip, connect, download, h, LAYERS, plural, root } from "./dom.js";
 import { drawExplanation, drawMessage } from "./message.js";
+import { drawEditor } from "./resend.js";
 
 const MAX_ROWS = 3000; // in the page; the kernel keeps more
 const LEVELS = [
@@ -33,6 +34,7 @@ function render({ model, el }) {
   let isLive = true;
   let names = [];
   let start = null;
+  let editor = null; // of the message that is shown
   let elements = new Map(); // seq → element of a shown row
 
   const status = h("span", { class: "lab-quiet lab-num", role: "status" });
@@ -144,6 +146,9 @@ function render({ model, el }) {
         break;
       case "message":
         if (message.number === selected) showDetail(message);
+        break;
+      case "answer":
+        if (message.number === selected) editor?.show(message);
         break;
       case "file":
         download(message.name, buffers[0]);
@@ -398,6 +403,12 @@ function render({ model, el }) {
       return;
     }
     const parts = [h("h3", {}, told.title)];
+    editor = message.resend
+      ? drawEditor(message.resend, (hex) =>
+          link.send({ type: "resend", number: message.number, hex }),
+        )
+      : null;
+    if (editor) parts.push(editor.element);
     if (told.note) parts.push(h("p", { class: "lab-quiet", style: "margin: 0 0 8px" }, told.note));
     if (told.fields.length || told.size)
       parts.push(...drawMessage(told, (field) => drawExplanation(explanation, field)));

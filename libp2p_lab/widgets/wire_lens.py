@@ -14,6 +14,7 @@ from libp2p_lab.recording.recorder import Recording
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.fields import message_as_json
 from libp2p_lab.widgets.network_records import short
+from libp2p_lab.widgets.resend import MAX_EDITED, copy_of, resend
 from libp2p_lab.widgets.static_form import opened, page, table, text_table
 from libp2p_lab.widgets.view import Batch, View
 from libp2p_lab.widgets.wire_log import Row, WireLog
@@ -22,6 +23,7 @@ INTERVAL = 0.1  # seconds: ten batches a second
 MAX_BATCH = 100  # rows; what comes faster is counted, kept, and saved, but not listed
 MAX_SNAPSHOT = 1500
 STATIC_ROWS = 60
+MAX_ANSWERS = 60  # rows of what a scratch peer made of a changed copy
 
 Source = Host | Iterable[Host] | Iterable[Entry]
 
@@ -151,11 +153,9 @@ class WireLens:
     def _hear(self, content: dict[str, Any], view: str) -> None:
         match content:
             case {"type": "open_row", "number": int(number)}:
-                row = self._log.row(number)
-                message = message_as_json(self._log.open(row)) if row is not None else None
-                self._view.send(
-                    {"type": "message", "to": view, "number": number, "message": message}
-                )
+                self._open_row(number, view)
+            case {"type": "resend", "number": int(number), "hex": str(digits)}:
+                self._resend(number, digits, view)
             case {"type": "clear"}:
                 self._log.clear()
             case {"type": "export", "kind": "jsonl" | "pcapng" as kind}:
@@ -164,6 +164,48 @@ class WireLens:
                 self._view.send(file, [self._saved(name)])
             case _:
                 pass
+
+    def _open_row(self, number: int, view: str) -> None:
+        row = self._log.row(number)
+        message = message_as_json(self._log.open(row)) if row is not None else None
+        copy = copy_of(self._log, row) if row is not None else None
+        offer = {"hex": copy.data.hex(), "note": copy.note} if copy is not None else None
+        told = {"type": "message", "to": view, "number": number}
+        self._view.send({**told, "message": message, "resend": offer})
+
+    def _resend(self, number: int, digits: str, view: str) -> None:
+        """Tell a scratch peer a changed copy of a row, and the page what it answered."""
+        answer: dict[str, Any] = {"type": "answer", "to": view, "number": number}
+
+        def failed(problem: str) -> None:
+            self._view.send({**answer, "rows": [], "problem": problem})
+
+        row = self._log.row(number)
+        copy = copy_of(self._log, row) if row is not None else None
+        try:
+            data = bytes.fromhex(digits)
+        except ValueError as problem:
+            return failed(f"these are not pairs of hex digits: {problem}")
+        if copy is None or len(data) > MAX_EDITED:
+            return failed(f"this cannot be sent again; at most {MAX_EDITED} bytes can be changed")
+
+        async def tell() -> None:
+            heard = WireLog()
+            for entry in await resend(copy, data):
+                heard.take(entry)
+            rows = [row for row in heard.rows if row.entry.layer != "transport"]
+            shown = [
+                {
+                    "direction": row.entry.direction,
+                    "layer": row.entry.layer,
+                    "title": heard.title(row),
+                    "message": message_as_json(heard.open(row)),
+                }
+                for row in rows[:MAX_ANSWERS]
+            ]
+            self._view.send({**answer, "rows": shown, "problem": ""})
+
+        return self._view.start(tell(), failed)
 
     def _saved(self, name: str) -> bytes:
         """What the lens holds, as a file."""
