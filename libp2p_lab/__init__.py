@@ -47,7 +47,7 @@ from libp2p_lab.host import (
 )
 from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord, PublicKey
 from libp2p_lab.limits import Limits
-from libp2p_lab.multiplexing import Yamux
+from libp2p_lab.multiplexing import Mplex, Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
 from libp2p_lab.security import TLS, Noise, Plaintext, load_swarm_key
 from libp2p_lab.trace import Entry, Trace
@@ -104,6 +104,7 @@ __all__ = [
     "LocalError",
     "MalformedMessage",
     "Memory",
+    "Mplex",
     "Multiaddr",
     "NegotiationError",
     "Noise",

@@ -87,7 +87,12 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Multiplexing: streams and flow control",
         question="How do many conversations share one connection without starving each other?",
         packages=("multiplexing", "host"),
-        cores=("multiplexing.yamux_frames", "multiplexing.yamux"),
+        cores=(
+            "multiplexing.yamux_frames",
+            "multiplexing.yamux",
+            "multiplexing.mplex_frames",
+            "multiplexing.mplex",
+        ),
         specs=(
             "yamux/README.md",
             "mplex/README.md",

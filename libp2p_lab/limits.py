@@ -49,6 +49,8 @@ class Limits:
     yamux_connection_memory: int = (
         64 * 1024 * 1024
     )  # sum of the receive windows beyond the initial ones
+    mplex_stream_buffer: int = 1 << 20  # unread bytes of one stream, then it is reset; js: 4 MiB
+    mplex_connection_buffer: int = 16 << 20  # of all streams; whoever goes beyond it is reset
     keepalive_interval: float = (
         30.0  # between pings on an otherwise silent connection; go-yamux: 30 s
     )

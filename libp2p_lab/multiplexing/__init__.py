@@ -6,14 +6,16 @@ Read in this order:
     yamux_frames.py       twelve bytes of header
     yamux_stream.py       what the core knows of one stream: windows, queue, ends
     yamux.py              the core: streams, windows, turns
+    mplex_frames.py, mplex.py    its predecessor, without flow control: what yamux is for
     connection.py         what the layers above see
     muxed_stream.py       one stream, as the application has it
     muxed_connection.py   the driver: one task reads, one writes
 
-Spec page: yamux/README.md
+Spec pages: yamux/README.md, mplex/README.md
 """
 
 from libp2p_lab.multiplexing.connection import Connection, ConnectionInfo, Stream
+from libp2p_lab.multiplexing.mplex import Mplex, MplexSession
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer, MuxerEvent, MuxerSession
@@ -22,6 +24,8 @@ from libp2p_lab.multiplexing.yamux import Yamux, YamuxSession
 __all__ = [
     "Connection",
     "ConnectionInfo",
+    "Mplex",
+    "MplexSession",
     "MuxedConnection",
     "MuxedStream",
     "Muxer",

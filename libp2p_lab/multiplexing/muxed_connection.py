@@ -95,6 +95,7 @@ class MuxedConnection:
         self._changed = Signal()  # a stream was acknowledged, all was sent, or the connection ended
         self.writer_waits = False  # nobody sends now
         self._heard_at = clock()
+        self._pinged = False  # ever; mplex has no pings, and its silence means nothing
         self._silent = False  # for longer than the limits allow
         self._timer: asyncio.TimerHandle
         self._ended: ConnectionLost | None = None
@@ -221,12 +222,12 @@ class MuxedConnection:
         """A timer: ping a silent remote, and give it up when even that is not answered."""
         limits = self.limits
         silence = self._clock() - self._heard_at
-        if silence >= limits.keepalive_interval + limits.keepalive_timeout:
+        if self._pinged and silence >= limits.keepalive_interval + limits.keepalive_timeout:
             self._silent = True
             self._wake.notify()
             return
         if silence >= limits.keepalive_interval:
-            self._session.ping(self._clock())
+            self._pinged = self._session.ping(self._clock())
             self._wake_if_needed()
             delay = limits.keepalive_timeout
         else:

@@ -164,8 +164,8 @@ class MuxerSession(Protocol):
         """Whether `data_to_send` would give anything."""
         ...
 
-    def ping(self, now: float = 0.0) -> None:
-        """Queue a ping; `PongReceived` will follow."""
+    def ping(self, now: float = 0.0) -> bool:
+        """Queue a ping; `PongReceived` will follow. False if the protocol has none."""
         ...
 
     def go_away(self, code: int = 0) -> None:

@@ -198,12 +198,13 @@ class YamuxSession:
             self._going_away = True
             self._queue(GoAway(code))
 
-    def ping(self, now: float = 0.0) -> None:
+    def ping(self, now: float = 0.0) -> bool:
         """As `MuxerSession.ping`. One is on its way at a time."""
         if self._ping_sent_at is None:
             self._ping_value = (self._ping_value + 1) & MAX_WINDOW
             self._ping_sent_at = now
             self._queue(Ping(_SYN, self._ping_value))
+        return True
 
     def consumed(self, stream_id: int, n: int, now: float = 0.0) -> None:
         """As `MuxerSession.consumed`. Spec: yamux/README.md#flow-control"""
