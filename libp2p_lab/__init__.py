@@ -55,6 +55,7 @@ from libp2p_lab.transports import TCP, Memory
 
 if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
+    from libp2p_lab.content import CID, KadDHT
     from libp2p_lab.coursework.session import (
         answer,
         check,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
 __version__ = "0.1.0"
 
 __all__ = [
+    "CID",
     "TCP",
     "TLS",
     "BlockList",
@@ -97,6 +99,7 @@ __all__ = [
     "HandshakeFailed",
     "Host",
     "Identify",
+    "KadDHT",
     "KeyPair",
     "LabError",
     "LimitExceeded",
@@ -153,6 +156,7 @@ __all__ = [
 #: What a peer can do without is imported when it is first named, or starting one would take three times as long.
 #: This is the one place where names come late.
 _LATER = {
+    "libp2p_lab.content": ("CID", "KadDHT"),
     "libp2p_lab.coursework.session": (
         "answer",
         "check",

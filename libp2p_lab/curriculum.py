@@ -108,6 +108,12 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Routing: Kademlia and its table",
         question="How is one peer found among thousands when nobody knows them all?",
         packages=("routing",),
+        cores=(
+            "routing.distance",
+            "routing.routing_table",
+            "routing.lookup",
+            "routing.kad_messages",
+        ),
         specs=("kad-dht/README.md",),
     ),
     Chapter(
@@ -116,6 +122,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Content: records, providers, neighbours",
         question="Who has it, and why should the answer be believed?",
         packages=("content",),
+        cores=("content.cid", "content.records", "content.providers"),
         specs=("kad-dht/README.md", "rendezvous/README.md", "discovery/mdns.md"),
     ),
     Chapter(

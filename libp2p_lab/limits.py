@@ -84,6 +84,23 @@ class Limits:
     fetch_timeout: float = 10.0  # request and response; js-libp2p: 10 s
     fetch_message: int = 4 * 1024 * 1024  # one request or response
     perf_idle_timeout: float = 30.0  # without a byte
+    # -- the DHT --------------------------------------------------------------------------------------------
+    kad_message: int = 4 * 1024 * 1024  # one request or answer; go-libp2p MessageSizeMax
+    kad_request_timeout: float = 10.0  # one request, dial included; kad-dht: 10 s
+    kad_lookup_timeout: float = 60.0  # a whole search; go-libp2p-kad-dht: 1 min
+    kad_idle_timeout: float = 60.0  # between two requests on one stream
+    kad_refresh_interval: float = 600.0  # of the routing table; kad-dht: 10 min
+    dht_value: int = 64 * 1024  # one stored value with its key
+    dht_values: int = 10_000  # values stored for others
+    dht_value_ttl: float = 48 * 3600.0  # seconds that a value is kept; go-libp2p-kad-dht: 48 h
+    dht_provider_key: int = 80  # bytes of a key that providers are stored under; go-libp2p-kad-dht
+    dht_provider_records: int = 100_000  # in all
+    dht_provider_records_per_peer: int = 10_000  # that one peer may have stored
+    dht_providers_per_key: int = 100  # given in one answer, and kept
+    dht_provider_ttl: float = 48 * 3600.0  # kad-dht: 48 h
+    dht_provider_addrs_ttl: float = 30 * 60.0  # after which only the id is given; kad-dht: 30 min
+    dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
+
     # -- pubsub ---------------------------------------------------------------------------------------------
     pubsub_rpc: int = 1024 * 1024  # one RPC; go-libp2p-pubsub DefaultMaxMessageSize
     pubsub_queue_rpcs: int = 4096  # RPCs that wait for one peer

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from libp2p_lab.errors import LocalError, NegotiationError
@@ -111,6 +111,7 @@ class Host:
         self._probe = Probe(self.trace, "host")
         self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
         self._change_callbacks: list[Callable[[], None]] = []
+        self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
         self._handlers = Handlers(self.limits, self._changed)
         self._swarm = Swarm(
             self.peer_id,
@@ -246,7 +247,7 @@ class Host:
 
         Args:
             target: an address (ending in `/p2p/<id>`, so that we know who must answer), a `PeerInfo`, or the id of
-                a peer whose addresses are known.
+                a peer. Where its addresses are not known, services that can find peers are asked.
 
         Raises: `DialError` with the cause of each address; `LocalError` for something that names no peer.
         """
@@ -255,7 +256,14 @@ class Host:
         if peer is not None and addrs:
             self.peerstore.add_addrs(peer, reversed(addrs))
         known = self.peerstore.addrs(peer) if peer is not None else ()
+        if peer is not None and not addrs and not known and not self.is_connected(peer):
+            for find in self._finders:
+                known = (*known, *(await find(peer)))
         return await self._swarm.dial(peer, [*addrs, *(a for a in known if a not in addrs)])
+
+    def add_finder(self, find: Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]) -> None:
+        """Ask `find` for the addresses of peers that we know none of. It returns () for "I do not know"."""
+        self._finders.append(find)
 
     def _resolve_ref(self, ref: PeerRef) -> tuple[PeerId | None, list[Multiaddr]]:
         match ref:

@@ -23,6 +23,8 @@ from libp2p_lab.multiplexing import yamux_frames
 from libp2p_lab.negotiation import multistream
 from libp2p_lab.pubsub import events as pubsub_events
 from libp2p_lab.pubsub import pubsub_messages
+from libp2p_lab.routing import events as kad_events
+from libp2p_lab.routing import kad_messages
 from libp2p_lab.security import noise, noise_xx
 from libp2p_lab.trace import Entry
 
@@ -78,6 +80,15 @@ CLASSES: tuple[type, ...] = (
     pubsub_events.PromiseBroken,
     pubsub_events.Heartbeat,
     pubsub_events.ValidatorFailed,
+    kad_messages.KadMessage,
+    kad_messages.Record,
+    kad_messages.Peer,
+    kad_events.LookupStarted,
+    kad_events.PeerAsked,
+    kad_events.PeerAnswered,
+    kad_events.PeerFailed,
+    kad_events.LookupEnded,
+    kad_events.TableChanged,
 )
 
 

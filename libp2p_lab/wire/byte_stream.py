@@ -101,6 +101,21 @@ async def read_message(stream: ByteStream, limit: int) -> bytes:
     return await read_exactly(stream, length)
 
 
+async def read_message_or_end(stream: ByteStream, limit: int) -> bytes | None:
+    """As `read_message`, but None if the stream ends before the message begins."""
+    encoded = bytearray(await stream.read(1))
+    if not encoded:
+        return None
+    while encoded[-1] >= 0x80:
+        if len(encoded) == varint.MAX_LENGTH:
+            raise MalformedMessage("varint longer than nine bytes")
+        encoded += await read_exactly(stream, 1)
+    length = varint.decode(encoded)[0]
+    if length > limit:
+        raise LimitExceeded("message_length", length, limit)
+    return await read_exactly(stream, length)
+
+
 async def write_message(stream: ByteStream, message: Buffer) -> None:
     """Write one message with its length as a varint before it."""
     await stream.write(varint.encode(len(message)) + bytes(message))

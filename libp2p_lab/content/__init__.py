@@ -1,0 +1,29 @@
+"""Chapter 06: who has it, and why should the answer be believed?
+
+Read in this order:
+
+    cid.py          the name of content
+    records.py      values: what is believed, and which is better
+    providers.py    who says that it has what
+    dht.py          the DHT whole: put, get, provide, find
+
+Spec pages: kad-dht/README.md
+"""
+
+from libp2p_lab.content.cid import CID, Codec
+from libp2p_lab.content.dht import KadDHT
+from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
+from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
+
+__all__ = [
+    "CID",
+    "Codec",
+    "KadDHT",
+    "MemoryProviderStore",
+    "Namespaces",
+    "ProviderRecord",
+    "ProviderStore",
+    "PublicKeyValidator",
+    "Validator",
+    "ValueStore",
+]

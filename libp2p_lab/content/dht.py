@@ -1,0 +1,270 @@
+"""The DHT whole: what the k peers around a key keep for everybody.
+
+    await host.dht.put(b"/pk/" + peer_id_bytes, key)       a value, at the k peers closest to its key
+    value = await host.dht.get(key)                        the best that enough of them give
+    await host.dht.provide(cid)                            "I have this", at the k peers closest to its multihash
+    async for peer in host.dht.find_providers(cid): …      who says so
+
+Misconceptions: the DHT stores files. It stores who has them; the bytes come from the provider. And a put does not
+stop at the first peer that knows nobody closer: the k closest are found first, and all of them get it.
+
+Spec: kad-dht/README.md#dht-operations
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from libp2p_lab.content.cid import CID
+from libp2p_lab.content.providers import MemoryProviderStore, ProviderStore
+from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
+from libp2p_lab.errors import LabError, LocalError, MalformedMessage, RecordInvalid
+from libp2p_lab.host.peerstore import PeerInfo
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.routing.distance import position
+from libp2p_lab.routing.kad import Kademlia
+from libp2p_lab.routing.kad_messages import KadMessage, MessageType, Peer, Record
+
+if TYPE_CHECKING:
+    from libp2p_lab.host.host import Host
+
+
+class KadDHT(Kademlia):
+    """The DHT: peers, values, providers.
+
+    Args:
+        validators: by namespace, beside "pk".
+        providers: where provider records are kept; None for memory.
+        clock: Unix time in seconds; only simulations replace it.
+        **options: as for `Kademlia`.
+    """
+
+    def __init__(
+        self,
+        *,
+        validators: Mapping[str, Validator] | None = None,
+        providers: ProviderStore | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.namespaces = Namespaces({"pk": PublicKeyValidator(), **(validators or {})})
+        self._clock = clock
+        self._given_providers = providers
+        self._provided: dict[bytes, None] = {}
+        self._republishing: asyncio.Task[None] | None = None
+        self.values: ValueStore
+        self.providers: ProviderStore
+
+    def attach(self, host: Host) -> None:
+        """As `Service.attach`."""
+        super().attach(host)
+        self.values = ValueStore(self.namespaces, self._clock, host.limits)
+        self.providers = self._given_providers or MemoryProviderStore(self._clock, host.limits)
+
+    # -- answering ------------------------------------------------------------------------------------------------
+
+    async def answer(self, sender: PeerId, request: KadMessage) -> KadMessage | None:
+        """As `Kademlia.answer`."""
+        match request.type:
+            case MessageType.GET_VALUE:
+                held = self.values.get(request.key)
+                record = (
+                    Record(request.key, held.value, _rfc3339(held.received_at)) if held else None
+                )
+                closer = self.closer_to(request.key, sender)
+                return KadMessage(request.type, request.key, record, closer)
+            case MessageType.PUT_VALUE:
+                record = request.record
+                if record is None or record.key != request.key:
+                    raise MalformedMessage("PUT_VALUE without a record of its key")
+                self.values.put(record.key, record.value)
+                return request
+            case MessageType.GET_PROVIDERS:
+                found = self.providers.get(request.key)
+                peers = tuple(Peer(r.peer_id, r.addrs) for r in found)
+                closer = self.closer_to(request.key, sender)
+                return KadMessage(request.type, request.key, None, closer, peers)
+            case MessageType.ADD_PROVIDER:
+                for peer in request.provider_peers:
+                    if self.providers.add(request.key, sender, peer.peer_id, peer.addrs):
+                        self._host.peerstore.add_addrs(peer.peer_id, peer.addrs)
+                return None
+            case _:
+                return await super().answer(sender, request)
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    async def put(self, key: bytes, value: bytes) -> list[PeerId]:
+        """Store `value` at the k peers closest to `key`.
+
+        Returns: those that took it.
+
+        Raises: `RecordInvalid` if nobody would believe it.
+
+        Spec: kad-dht/README.md#value-storage
+        """
+        self.namespaces.validate(key, value)
+        if self.mode == "server":
+            with contextlib.suppress(RecordInvalid):  # something better is here already
+                self.values.put(key, value)
+        message = KadMessage(MessageType.PUT_VALUE, key, Record(key, value))
+        return await self._send_to(await self.closest_peers(key), message)
+
+    async def get(self, key: bytes, quorum: int = 1) -> bytes | None:
+        """The best value under `key` of those that peers give; None if nobody has one.
+
+        Peers close to the key that gave a worse one, or none, are sent the best (entry correction).
+
+        Args:
+            key: with its namespace.
+            quorum: how many answers with a value are waited for; 0 for all that there are.
+
+        Spec: kad-dht/README.md#value-retrieval
+        """
+        self.namespaces.of(key)
+        values: dict[PeerId, bytes] = {}
+        without: dict[PeerId, None] = {}
+        held = self.values.get(key)
+        if held is not None:
+            values[self._host.peer_id] = held.value
+            if quorum == 1:
+                return held.value
+
+        def look(sender: PeerId, answer: KadMessage) -> bool:
+            record = answer.record
+            if record is None or record.key != key:
+                without[sender] = None
+                return False
+            try:
+                self.namespaces.validate(key, record.value)
+            except RecordInvalid:
+                return False
+            values[sender] = record.value
+            return bool(quorum) and len(values) >= quorum
+
+        lookups = await self.search(key, KadMessage(MessageType.GET_VALUE, key), look)
+        if not values:
+            return None
+        best = self.namespaces.best(key, [*values.values()])
+        close = {peer for lookup in lookups for peer in lookup.result}
+        outdated = [p for p, v in values.items() if v != best and p != self._host.peer_id]
+        outdated += [p for p in without if p in close]
+        if outdated:
+            message = KadMessage(MessageType.PUT_VALUE, key, Record(key, best))
+            self._host.create_task(self._correct(outdated, message))
+        return best
+
+    async def _correct(self, peers: Sequence[PeerId], message: KadMessage) -> None:
+        await self._send_to(peers, message)
+
+    async def _send_to(
+        self, peers: Sequence[PeerId], message: KadMessage, *, answered: bool = True
+    ) -> list[PeerId]:
+        """Send a message to each; returns those that took it."""
+        took: list[PeerId] = []
+
+        async def send(peer: PeerId) -> None:
+            with contextlib.suppress(LabError, OSError):
+                await self.request(peer, message, answered=answered)
+                took.append(peer)
+
+        async with asyncio.TaskGroup() as tasks:
+            for peer in peers:
+                tasks.create_task(send(peer))
+        return [peer for peer in peers if peer in took]
+
+    # -- providers ----------------------------------------------------------------------------------------------------
+
+    async def provide(self, cid: CID | bytes) -> list[PeerId]:
+        """Tell the k peers closest to a CID's multihash that we have it; again and again until `stop_providing`.
+
+        Returns: whom we told.
+
+        Spec: kad-dht/README.md#content-provider-advertisement
+        """
+        key = _multihash(cid)
+        self._provided[key] = None
+        if self._republishing is None:
+            self._republishing = self._host.create_task(self._republish())
+        return await self._advertise(key)
+
+    def stop_providing(self, cid: CID | bytes) -> None:
+        """Say it no more; the records that are out there expire."""
+        self._provided.pop(_multihash(cid), None)
+
+    async def _advertise(self, key: bytes) -> list[PeerId]:
+        me = Peer(self._host.peer_id, tuple(a.without_peer() for a in self._host.addrs))
+        if self.mode == "server":
+            self.providers.add(key, me.peer_id, me.peer_id, me.addrs)
+        message = KadMessage(MessageType.ADD_PROVIDER, key, provider_peers=(me,))
+        return await self._send_to(await self.closest_peers(key), message, answered=False)
+
+    async def _republish(self) -> None:
+        """Our records again, those that are near each other one after the other, so that lookups help each other."""
+        while True:
+            await asyncio.sleep(self._host.limits.dht_republish_interval)
+            for key in sorted(self._provided, key=position):
+                with contextlib.suppress(TimeoutError):
+                    await self._advertise(key)
+
+    async def find_providers(self, cid: CID | bytes, count: int = 20) -> AsyncIterator[PeerInfo]:
+        """Those who say that they have it, as they are found.
+
+        Args:
+            cid: what; or its multihash.
+            count: how many are enough; 0 for all.
+
+        Spec: kad-dht/README.md#content-provider-discovery
+        """
+        key = _multihash(cid)
+        found: asyncio.Queue[PeerInfo | None] = asyncio.Queue()
+        known: dict[PeerId, None] = {}
+
+        def tell(peer: PeerId, addrs: Sequence[Any]) -> None:
+            if peer not in known and peer != self._host.peer_id:
+                known[peer] = None
+                if addrs:
+                    self._host.peerstore.add_addrs(peer, addrs)
+                found.put_nowait(PeerInfo(peer, addrs or self._host.peerstore.addrs(peer)))
+
+        def look(sender: PeerId, answer: KadMessage) -> bool:
+            for peer in answer.provider_peers:
+                tell(peer.peer_id, peer.addrs)
+            return bool(count) and len(known) >= count
+
+        for record in self.providers.get(key):
+            tell(record.peer_id, record.addrs)
+
+        async def walk() -> None:
+            try:
+                if not count or len(known) < count:
+                    with contextlib.suppress(TimeoutError):
+                        await self.search(key, KadMessage(MessageType.GET_PROVIDERS, key), look)
+            finally:
+                found.put_nowait(None)
+
+        walking = self._host.create_task(walk())
+        try:
+            given = 0
+            while (not count or given < count) and (provider := await found.get()) is not None:
+                yield provider
+                given += 1
+        finally:
+            walking.cancel()
+
+
+def _multihash(cid: CID | bytes) -> bytes:
+    if isinstance(cid, CID):
+        return cid.multihash
+    if not cid:
+        raise LocalError("an empty key")
+    return bytes(cid)
+
+
+def _rfc3339(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
