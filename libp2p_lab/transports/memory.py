@@ -124,7 +124,8 @@ class MemoryStream:
         self._write_closed = True
         self._chunks.clear()
         self._finish("reset")
-        self._peer._chunks.clear()
+        if self._peer._state == "open":  # what stands before a clean end stays readable
+            self._peer._chunks.clear()
         self._peer._finish("reset")
 
     @property
