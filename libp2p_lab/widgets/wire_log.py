@@ -149,6 +149,8 @@ class WireLog:
         """One line for a list. Bytes on the wire are not opened for it."""
         if row.entry.layer == "transport" and isinstance(row.entry.what, bytes):
             return raw(row.entry.what, "transport").title
+        if isinstance(row.entry.what, DataFrame):
+            return frame(row.entry.what, _closed).title  # its header says it all
         return self.open(row).title
 
     def open(self, row: Row) -> Message:
@@ -360,3 +362,8 @@ def size_of(what: object) -> int:
             return len(what.encode()) + (2 if isinstance(what, HandshakeMessage) else 0)
         case _:
             return 0
+
+
+def _closed(data: bytes) -> tuple[Field, ...]:
+    """Bytes that nobody looks into."""
+    return (Field("data", 0, len(data)),)

@@ -178,3 +178,9 @@ def test_any_selection_of_entries_can_be_opened(picks: list[int], max_rows: int)
 
 
 ENTRIES = ping_conversation().entries
+
+
+def test_a_title_is_that_of_the_opened_message() -> None:
+    log = log_of(ping_conversation())
+    for row in log.rows:
+        assert log.title(row) == log.open(row).title
