@@ -44,17 +44,19 @@ class Ping:
 
     async def _answer(self, stream: MuxedStream) -> None:
         probe = stream.probe.on("ping")
-        for number in itertools.count():
-            async with asyncio.timeout(self._host.limits.ping_idle_timeout):
-                first = await stream.read(LENGTH)
-                if not first:
+        clock = asyncio.get_running_loop().time
+        async with asyncio.timeout(None) as patience:
+            for number in itertools.count():
+                patience.reschedule(clock() + self._host.limits.ping_idle_timeout)
+                payload = await stream.read(LENGTH)
+                if not payload:
                     return
-                rest = await stream.read_exactly(LENGTH - len(first))
-            payload = first + rest
-            if probe.trace.listeners:
-                probe.emit("received", payload, number)
-                probe.emit("sent", payload, number)
-            await stream.write(payload)
+                if len(payload) < LENGTH:
+                    payload += await stream.read_exactly(LENGTH - len(payload))
+                if probe.trace.listeners:
+                    probe.emit("received", payload, number)
+                    probe.emit("sent", payload, number)
+                await stream.write(payload)
 
     async def ping(self, peer: PeerRef) -> float:
         """One round trip to `peer`, in seconds, on a fresh stream.

@@ -212,6 +212,8 @@ class MuxedConnection:
         session = self._session
         if not session.has_data_to_send():
             self._changed.notify()
+        elif self.writer_waits:
+            self._wake.notify()
         if self.blocked:
             room = self.limits.write_buffer // 2
             for stream in [one for one in self.blocked if session.unsent(one.id) <= room]:
@@ -237,7 +239,7 @@ class MuxedConnection:
     async def _send_everything(self) -> None:
         """Wait until the writer has sent all that is queued, within the time limit."""
         if self.writer_waits and self._session.has_data_to_send():
-            await self.flush()
+            await self._flush()
         if self._has_unsent():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.close_timeout):
@@ -322,22 +324,25 @@ class MuxedConnection:
     # -- streams call these -----------------------------------------------------------------------------------
 
     def queue(self, stream_id: int, data: Buffer) -> None:
-        """Queue data of a stream. It leaves with the next `flush`, or when the writer has its turn."""
+        """Queue data of a stream. It leaves when the writer has its turn."""
         self._session.send(stream_id, data)
         self._wake.notify()
 
-    async def flush(self) -> None:
-        """Send now what is queued: the caller takes the writer's place, which spares a change of tasks.
+    async def send_now(self, stream_id: int, data: Buffer) -> None:
+        """Send data of a stream, and what else is queued: the caller takes the writer's place.
 
-        Only streams call this, and only while the writer waits.
+        That spares a change of tasks. Only streams call this, and only while the writer waits.
         """
+        self._session.send(stream_id, data)
+        await self._flush()
+
+    async def _flush(self) -> None:
         self.writer_waits = False
         try:
             await self._channel.write(self._session.data_to_send())
         finally:
             self.writer_waits = True
             self._after_write()
-            self._wake_if_needed()
 
     def is_full(self, stream_id: int) -> bool:
         """Whether too much of a stream is queued."""

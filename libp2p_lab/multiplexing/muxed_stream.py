@@ -153,10 +153,11 @@ class MuxedStream:
             if self.probe.trace.listeners:
                 self.probe.emit("sent", bytes(data), self.bytes_written)
             self.bytes_written += len(data)
-        connection.queue(self.id, data)
         if connection.writer_waits and self.protocol and len(data) <= SMALL_WRITE:
             # Lines of a negotiation stay queued a moment, and leave together with what follows.
-            await connection.flush()
+            await connection.send_now(self.id, data)
+        else:
+            connection.queue(self.id, data)
         while self._outgoing == "open" and connection.is_full(self.id):
             connection.blocked.add(self)
             await self._writable.wait()

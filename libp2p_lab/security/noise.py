@@ -303,7 +303,7 @@ class NoiseStream:
                 if self._channel.holds_partial_message:
                     raise ConnectionLost("the stream ended within a Noise message")
                 return b""
-            self._plaintexts.extend(part for part in self._channel.open(data) if part)
+            self._plaintexts.extend(filter(None, self._channel.open(data)))  # not the empty ones
         plaintext = self._plaintexts.popleft()
         if len(plaintext) > n:
             self._plaintexts.appendleft(plaintext[n:])

@@ -23,13 +23,13 @@ class Signal:
 
     async def wait(self) -> None:
         """Return at the next `notify`."""
-        waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = asyncio.Future()
         self._waiters += (waiter,)
         try:
             await waiter
-        finally:
-            if not waiter.done() or waiter.cancelled():
-                self._waiters = tuple(other for other in self._waiters if other is not waiter)
+        except asyncio.CancelledError:
+            self._waiters = tuple(other for other in self._waiters if other is not waiter)
+            raise
 
     def notify(self) -> None:
         """Wake all who wait now."""
