@@ -8,16 +8,19 @@ Read in this order:
     transport.py   the interface: dial, listen
     memory.py      two peers in one process: the whole idea without the operating system
     tcp.py         sockets, by asyncio
+    websocket.py   what begins as HTTP: the way through proxies, and to browsers
+    websocket_stream.py    its upgrade and its frames
     dns.py         names in addresses: /dns4, /dns6, /dns, /dnsaddr
     dialing.py     the race between a peer's addresses
     signal.py      what the drivers of all chapters wait on
 
-Spec pages: addressing/README.md, connections/README.md
+Spec pages: addressing/README.md, connections/README.md, websockets/README.md
 """
 
 from libp2p_lab.transports.memory import Memory, MemoryNetwork, MemoryStream
 from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import Listener, RawConnection, Transport
+from libp2p_lab.transports.websocket import WebSocket
 
 __all__ = [
     "TCP",
@@ -27,4 +30,5 @@ __all__ = [
     "MemoryStream",
     "RawConnection",
     "Transport",
+    "WebSocket",
 ]

@@ -7,13 +7,15 @@ The only file that knows about sockets. asyncio moves the bytes; `TcpStream` tur
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
 from libp2p_lab.identity.multiaddr import Multiaddr, Part
@@ -26,6 +28,7 @@ RECEIVE_SIZE = 127 * 1024  # just below what the C library fetches from the syst
 HIGH_WATER = 512 * 1024  # bytes received and not read at which we stop receiving: back pressure
 WRITE_HIGH_WATER = 256 * 1024
 BACKLOG = 512
+TLS_SHUTDOWN_TIMEOUT = 2.0  # seconds for the remote's goodbye; then the socket is closed without
 _LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, for 0 seconds
 
 
@@ -49,6 +52,7 @@ class TcpStream(asyncio.BufferedProtocol):
         "_local_addr",
         "_lost",
         "_on_connection",
+        "_paused",
         "_probe",
         "_read_paused",
         "_readable",
@@ -56,6 +60,7 @@ class TcpStream(asyncio.BufferedProtocol):
         "_remote_addr",
         "_sent",
         "_size",
+        "_socket",
         "_transport",
         "_writable",
         "_write_closed",
@@ -63,9 +68,13 @@ class TcpStream(asyncio.BufferedProtocol):
         "ended",
     )
 
-    def __init__(self, on_connection: OnConnection | None = None) -> None:
+    def __init__(
+        self, on_connection: Callable[[TcpStream], None] | None = None, paused: bool = False
+    ) -> None:
         self._on_connection = on_connection
+        self._paused = paused  # nothing is received until `start_tls`
         self._transport: asyncio.Transport
+        self._socket: socket.socket
         self._chunks: deque[bytes] = deque()
         self._size = 0  # bytes in `_chunks`
         self._readable = Signal()
@@ -89,7 +98,10 @@ class TcpStream(asyncio.BufferedProtocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         # asyncio has set TCP_NODELAY already.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._paused:
+            transport.pause_reading()
         if self._on_connection is not None:
             self._on_connection(self)
 
@@ -111,10 +123,10 @@ class TcpStream(asyncio.BufferedProtocol):
         self._readable.notify()
 
     def eof_received(self) -> bool:
-        """The remote will send no more. True keeps our half open."""
+        """The remote will send no more. True keeps our half open, which TLS cannot."""
         self.ended = True
         self._readable.notify()
-        return True
+        return self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -164,6 +176,12 @@ class TcpStream(asyncio.BufferedProtocol):
 
     async def write(self, data: Buffer) -> None:
         """As `ByteStream.write`."""
+        self.send(data)
+        while self._write_paused:
+            await self._writable.wait()
+
+    def send(self, data: Buffer) -> None:
+        """Send `data` without waiting for room. For small things that a reader must answer; look at `is_full` first."""
         if self._write_closed:
             raise StreamClosed("write after close_write")
         if self._gone:
@@ -172,8 +190,31 @@ class TcpStream(asyncio.BufferedProtocol):
             self._probe.emit("sent", bytes(data), self._sent)
         self._sent += len(data)
         self._transport.write(data)
-        while self._write_paused:
-            await self._writable.wait()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a write would wait now."""
+        return self._write_paused
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Take over as the server of a TLS handshake; from then on everything is encrypted.
+
+        Nothing may have been read before: make the stream with `paused=True`.
+
+        Raises: `OSError` (`ssl.SSLError` is one) if the handshake fails.
+        """
+        self._transport.pause_reading()
+        transport = await asyncio.get_running_loop().start_tls(
+            self._transport,
+            self,
+            context,
+            server_side=True,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT,
+        )
+        if transport is None:
+            raise ConnectionLost("TCP connection lost during the TLS handshake")
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
     async def close_write(self) -> None:
         """As `ByteStream.close_write`: sends FIN behind what was written."""
@@ -184,7 +225,8 @@ class TcpStream(asyncio.BufferedProtocol):
     async def close(self) -> None:
         """As `ByteStream.close`: returns when everything written is with the kernel. Set a time limit around it."""
         self._write_closed = True
-        self._transport.close()
+        if not self._transport.is_closing():
+            self._transport.close()
         while self._transport.get_write_buffer_size() and not self._gone:
             await self._closed.wait()
 
@@ -193,8 +235,8 @@ class TcpStream(asyncio.BufferedProtocol):
         self._write_closed = True
         if not self._gone:
             self._lost = self._lost or ConnectionLost("TCP connection reset by us")
-            sock: socket.socket = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            with contextlib.suppress(OSError):  # under TLS it may be closed before we are told
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self._transport.abort()
 
     @property
@@ -267,7 +309,7 @@ class TCP:
 
     async def dial(self, addr: Multiaddr) -> TcpStream:
         """As `Transport.dial`. A dns name is looked up by the operating system here; `dns.py` does it beforehand."""
-        host, port, family = _to_host_port(self, addr)
+        host, port, family = to_host_port(addr)
         _, stream = await asyncio.get_running_loop().create_connection(
             TcpStream, host, port, family=family
         )
@@ -277,7 +319,7 @@ class TCP:
         """As `Transport.listen`."""
         if not self.can_listen(addr):
             raise LocalError(f"TCP listens at an IP address and a port, not at {addr}")
-        host, port, family = _to_host_port(self, addr)
+        host, port, family = to_host_port(addr)
         server = await asyncio.get_running_loop().create_server(
             lambda: TcpStream(on_connection), host, port, family=family, backlog=BACKLOG
         )
@@ -293,8 +335,12 @@ _HOST_NAMES = {
 }
 
 
-def _to_host_port(transport: TCP, addr: Multiaddr) -> tuple[str, int, int]:
-    if not transport.can_dial(addr):
+def to_host_port(addr: Multiaddr) -> tuple[str, int, int]:
+    """The host, the port and the family of sockets of a TCP address.
+
+    Raises: `LocalError` for any other address.
+    """
+    if not TCP().can_dial(addr):
         raise LocalError(f"not a TCP address: {addr}")
     parts = {part.name: part.value for part in addr.without_peer().parts}
     family, host = next((_HOST_NAMES[name], parts[name]) for name in parts if name in _HOST_NAMES)

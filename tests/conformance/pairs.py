@@ -27,7 +27,9 @@ from libp2p_lab.trace import Probe
 from libp2p_lab.transports.memory import Memory, MemoryNetwork, MemoryStream
 from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import RawConnection, Transport
+from libp2p_lab.transports.websocket import WebSocket
 from libp2p_lab.wire.byte_stream import ByteStream
+from tests.conformance.certificates import tls_contexts
 
 S = TypeVar("S", bound=ByteStream)
 Ends = tuple[S, S]
@@ -71,6 +73,14 @@ def tcp_pair() -> AbstractAsyncContextManager[Ends[RawConnection]]:
 
 def memory_transport_pair() -> AbstractAsyncContextManager[Ends[RawConnection]]:
     return transport_pair(Memory(MemoryNetwork()), "/memory/0")
+
+
+def ws_pair() -> AbstractAsyncContextManager[Ends[RawConnection]]:
+    return transport_pair(WebSocket(), "/ip4/127.0.0.1/tcp/0/ws")
+
+
+def wss_pair() -> AbstractAsyncContextManager[Ends[RawConnection]]:
+    return transport_pair(WebSocket(*tls_contexts()), "/ip4/127.0.0.1/tcp/0/tls/ws")
 
 
 async def secure_both(
@@ -204,6 +214,8 @@ async def muxed_pair(
 PAIRS: dict[str, MakeEnds] = {
     "memory": memory_pair,
     "tcp": tcp_pair,
+    "websocket": ws_pair,
+    "websocket over tls": wss_pair,
     "noise over memory": secure_pair,
     "noise over tcp": partial(secure_pair, tcp_pair),
     "tls over memory": partial(secure_pair, make_channel=TLS),
@@ -214,4 +226,5 @@ PAIRS: dict[str, MakeEnds] = {
     "yamux over memory": muxed_pair,
     "yamux from the listener": partial(muxed_pair, opener=1),
     "yamux over noise over tcp": partial(muxed_pair, partial(secure_pair, tcp_pair)),
+    "yamux over noise over websocket": partial(muxed_pair, partial(secure_pair, ws_pair)),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from libp2p_lab.transports import TCP, Memory, MemoryNetwork
+from libp2p_lab.transports import TCP, Memory, MemoryNetwork, WebSocket
+from tests.conformance.certificates import tls_contexts
 from tests.conformance.transport import TRANSPORT_CHECKS
 
 TRANSPORTS = {
@@ -12,6 +13,13 @@ TRANSPORTS = {
     "memory of the process": lambda: (Memory(), "/memory/0"),
     "tcp over ip4": lambda: (TCP(), "/ip4/127.0.0.1/tcp/0"),
     "tcp over ip6": lambda: (TCP(), "/ip6/::1/tcp/0"),
+    "websocket": lambda: (WebSocket(), "/ip4/127.0.0.1/tcp/0/ws"),
+    "websocket over ip6": lambda: (WebSocket(), "/ip6/::1/tcp/0/ws"),
+    "websocket over tls": lambda: (
+        WebSocket(*tls_contexts()),
+        "/ip4/127.0.0.1/tcp/0/tls/ws",
+    ),
+    "wss": lambda: (WebSocket(*tls_contexts()), "/ip4/127.0.0.1/tcp/0/wss"),
 }
 
 
