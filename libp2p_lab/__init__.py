@@ -33,6 +33,7 @@ from libp2p_lab.errors import (
     StreamReset,
 )
 from libp2p_lab.host import (
+    QUIC,
     BlockList,
     Echo,
     Fetch,
@@ -51,7 +52,7 @@ from libp2p_lab.multiplexing import Mplex, Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
 from libp2p_lab.security import TLS, Noise, Plaintext, load_swarm_key
 from libp2p_lab.trace import Entry, Trace
-from libp2p_lab.transports import TCP, Memory
+from libp2p_lab.transports import TCP, Memory, WebSocket
 
 if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
@@ -83,6 +84,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CID",
+    "QUIC",
     "TCP",
     "TLS",
     "BlockList",
@@ -133,6 +135,7 @@ __all__ = [
     "TopicScoreParameters",
     "Trace",
     "Verdict",
+    "WebSocket",
     "Yamux",
     "answer",
     "check",

@@ -56,6 +56,14 @@ class Limits:
     )
     keepalive_timeout: float = 10.0  # for the pong, then the connection is lost; go-yamux: 10 s
 
+    # -- quic -----------------------------------------------------------------------------------------------
+    quic_idle_timeout: float = 30.0  # without a datagram; go-libp2p: 30 s
+    quic_keepalive: float = 15.0  # between pings on a silent connection; go-libp2p: 15 s
+    quic_streams: int = 256  # that the remote may have open at once; go-libp2p: 256
+    quic_stream_window: int = 1024 * 1024  # unread bytes of one stream; aioquic: 1 MiB at first
+    quic_connection_window: int = 16 * 1024 * 1024  # of all streams; go-libp2p: 15 MB
+    quic_retry_above: int = 16  # handshakes under way; from then on addresses are validated first
+
     # -- streams --------------------------------------------------------------------------------------------
     write_buffer: int = 256 * 1024  # bytes that one stream may queue before `write` waits
     max_streams_per_protocol_and_peer: int = 64  # inbound handlers of one protocol for one peer

@@ -3,6 +3,8 @@
 Read in this order:
 
     upgrade.py     from a raw stream to a secure one with an agreed muxer
+    own_streams.py    the interface of transports that bring their own security and streams
+    quic.py quic_session.py quic_connection.py quic_endpoint.py    the one that most of the network uses
     swarm.py       all connections of a host
     handlers.py    which function answers which protocol
     host.py        the whole, and what programs use
@@ -13,7 +15,7 @@ Read in this order:
     gater.py       who is refused
     events.py      what the host tells its trace
 
-Spec pages: connections/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
+Spec pages: connections/README.md, quic/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
 """
 
 from libp2p_lab.host.echo import Echo
@@ -24,9 +26,11 @@ from libp2p_lab.host.identify import Identify, IdentifyInfo
 from libp2p_lab.host.peerstore import PeerInfo, Peerstore
 from libp2p_lab.host.perf import Perf, PerfResult
 from libp2p_lab.host.ping import Ping
+from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.service import Service
 
 __all__ = [
+    "QUIC",
     "BlockList",
     "Echo",
     "Fetch",

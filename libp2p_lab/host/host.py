@@ -20,9 +20,11 @@ from libp2p_lab.host.fetch import Fetch
 from libp2p_lab.host.gater import Gater
 from libp2p_lab.host.handlers import Handler, Handlers, report_end, report_start
 from libp2p_lab.host.identify import Identify, IdentifyInfo
+from libp2p_lab.host.own_streams import PeerTransport
 from libp2p_lab.host.peerstore import PeerInfo, Peerstore
 from libp2p_lab.host.perf import Perf
 from libp2p_lab.host.ping import Ping
+from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.service import Service
 from libp2p_lab.host.swarm import Swarm
 from libp2p_lab.host.upgrade import Upgrader
@@ -45,6 +47,7 @@ from libp2p_lab.trace import Probe, Trace
 from libp2p_lab.transports.memory import Memory
 from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import Transport
+from libp2p_lab.transports.websocket import WebSocket
 
 #: Whatever names a peer: its id (or the id's text), an address that ends in its id, or both together.
 PeerRef = PeerId | PeerInfo | Multiaddr | str
@@ -64,7 +67,7 @@ class Host:
     Args:
         key: the identity; None makes a fresh Ed25519 key.
         listen: addresses to wait at from the start, as text or `Multiaddr`.
-        transports: None for TCP and memory.
+        transports: None for TCP, QUIC, WebSocket and memory.
         security: None for Noise and TLS. The preferred one first.
         muxers: None for yamux. The preferred one first.
         services: None for identify and ping. A service belongs to one host.
@@ -88,7 +91,7 @@ class Host:
         self,
         key: KeyPair | None = None,
         listen: Iterable[Multiaddr | str] = (),
-        transports: Sequence[Transport] | None = None,
+        transports: Sequence[Transport | PeerTransport] | None = None,
         security: Sequence[SecureChannel] | None = None,
         muxers: Sequence[Muxer] | None = None,
         services: Sequence[Service] | None = None,
@@ -101,6 +104,12 @@ class Host:
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         check_forced(psk)
+        if transports is None:
+            # What brings its own security cannot be wrapped in a private network's cipher.
+            own = (QUIC(),) if psk is None else ()
+            transports = (TCP(), *own, WebSocket(), Memory())
+        elif psk is not None and any(isinstance(part, PeerTransport) for part in transports):
+            raise LocalError("QUIC cannot carry a private network: nothing can be put around it")
         self.key = key if key is not None else KeyPair.generate()
         self.peer_id = peer_id_of(self.key.public)
         self.limits = limits if limits is not None else DEFAULT_LIMITS
@@ -115,7 +124,7 @@ class Host:
         self._handlers = Handlers(self.limits, self._changed)
         self._swarm = Swarm(
             self.peer_id,
-            transports if transports is not None else (TCP(), Memory()),
+            transports,
             Upgrader(
                 self.key,
                 security
@@ -130,6 +139,7 @@ class Host:
             probe=self._probe,
             on_stream=self._accept_stream,
             on_stream_end=report_end,
+            peer_id_of=peer_id_of,
         )
         self.services = tuple(services) if services is not None else (Identify(), Ping())
         self._record_seq = 0

@@ -28,7 +28,9 @@ from libp2p_lab.host.events import (
     UpgradeFailed,
 )
 from libp2p_lab.host.gater import Gater
+from libp2p_lab.host.own_streams import HostParts, PeerTransport
 from libp2p_lab.host.upgrade import SecurityRefused, Upgrader
+from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
@@ -56,12 +58,13 @@ class Swarm:
         on_stream: called with each stream that a remote opens; it must return at once.
         on_stream_end: called with each stream that is over, and how it ended.
         look_up: gives the text records for dnsaddr.
+        peer_id_of: the name of the peer that holds a key.
     """
 
     def __init__(
         self,
         peer_id: PeerId,
-        transports: Sequence[Transport],
+        transports: Sequence[Transport | PeerTransport],
         upgrader: Upgrader,
         *,
         limits: Limits,
@@ -70,6 +73,7 @@ class Swarm:
         on_stream: Callable[[MuxedStream], None],
         on_stream_end: Callable[[MuxedStream, str], None],
         look_up: LookUpText = look_up_text,
+        peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         self.connections: dict[int, MuxedConnection] = {}
         self._by_peer: dict[PeerId, list[MuxedConnection]] = {}
@@ -84,18 +88,30 @@ class Swarm:
         self._on_stream = on_stream
         self._on_stream_end = on_stream_end
         self._look_up = look_up
+        self._peer_id_of = peer_id_of
         self._listeners: list[Listener] = []
         self._numbers = itertools.count(1)
         self._dials: dict[PeerId, asyncio.Future[LabError | OSError | None]] = {}
         self._pending = 0  # inbound connections that are not usable yet
         self._pending_from: Counter[str] = Counter()
         self._tasks: asyncio.TaskGroup
+        self._parts: HostParts
         self._clock: Callable[[], float]
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin; connections run as tasks of `tasks`."""
         self._tasks = tasks
         self._clock = asyncio.get_running_loop().time
+        self._parts = HostParts(
+            self._upgrader.key,
+            self._limits,
+            self._clock,
+            self._probe,
+            self._numbers.__next__,
+            self._peer_id_of,
+            self._on_stream,
+            self._on_stream_end,
+        )
 
     # -- listening ------------------------------------------------------------------------------------------
 
@@ -106,7 +122,11 @@ class Swarm:
         """
         for transport in self._transports:
             if transport.can_listen(addr):
-                listener = await transport.listen(addr, partial(self._accept, transport.name))
+                if isinstance(transport, PeerTransport):
+                    listener = await transport.listen_for_peers(addr, self._parts, self)
+                else:
+                    accept = partial(self._accept, transport.name)
+                    listener = await transport.listen(addr, accept)
                 self._listeners.append(listener)
                 self._report_listener(listener, ListenerOpened)
                 return listener
@@ -120,10 +140,18 @@ class Swarm:
 
     def _accept(self, transport: str, raw: RawConnection) -> None:
         """A connection arrived: take it to its handshake in a task of its own, or drop it at once."""
+        refusal = self.admit(raw.remote_addr)
+        if refusal is not None:
+            self._tasks.create_task(raw.reset())
+            return
+        self._tasks.create_task(self._run_inbound(raw, transport))
+
+    def admit(self, remote_addr: Multiaddr) -> str | None:
+        """As `Door.admit`."""
         limits = self._limits
-        source = _host_of(raw.remote_addr)
+        source = _host_of(remote_addr)
         refusal = None
-        if self._gater is not None and not self._gater.allow_accept(raw.remote_addr):
+        if self._gater is not None and not self._gater.allow_accept(remote_addr):
             refusal = "refused by the gater"
         elif self._pending >= limits.max_pending_inbound:
             refusal = "too many connections wait for their handshake"
@@ -133,29 +161,53 @@ class Swarm:
             refusal = "too many connections"
         if refusal is not None:
             if self._probe.trace.listeners:
-                self._probe.emit("event", UpgradeFailed(str(raw.remote_addr), refusal))
-            self._tasks.create_task(raw.reset())
-            return
+                self._probe.emit("event", UpgradeFailed(str(remote_addr), refusal))
+            return refusal
         self._pending += 1
         self._pending_from[source] += 1
-        self._tasks.create_task(self._run_inbound(raw, transport, source))
+        return None
 
-    async def _run_inbound(self, raw: RawConnection, transport: str, source: str) -> None:
+    def _settle(self, remote_addr: Multiaddr) -> None:
+        """A connection that was admitted is usable, or gone."""
+        source = _host_of(remote_addr)
+        self._pending -= 1
+        self._pending_from[source] -= 1
+        if not self._pending_from[source]:
+            del self._pending_from[source]
+
+    def arrived(self, remote_addr: Multiaddr, connection: MuxedConnection) -> None:
+        """As `Door.arrived`."""
+        self._settle(remote_addr)
+        self._tasks.create_task(self._run_arrived(connection))
+
+    async def _run_arrived(self, connection: MuxedConnection) -> None:
+        try:
+            self._admit_proven(connection)
+        except LabError as error:
+            cause = f"{type(error).__name__}: {error}"
+            self._report_upgrade(str(connection.id), connection.remote_addr, cause)
+            await connection.refuse(str(error))
+            return
+        await self._run(connection)
+
+    def failed(self, remote_addr: Multiaddr, cause: BaseException) -> None:
+        """As `Door.failed`."""
+        self._settle(remote_addr)
+        self._report_upgrade("", remote_addr, f"{type(cause).__name__}: {cause}")
+
+    async def _run_inbound(self, raw: RawConnection, transport: str) -> None:
         link = str(number := next(self._numbers))
         try:
             async with asyncio.timeout(self._limits.handshake_timeout):
                 connection = await self._upgrade(raw, number, "inbound", transport, None)
         except (LabError, OSError) as error:
-            self._report_upgrade(link, raw, f"{type(error).__name__}: {error}")
+            self._report_upgrade(link, raw.remote_addr, f"{type(error).__name__}: {error}")
             return
         except Exception as error:  # noqa: BLE001 - as in `_run`: a bug in a handshake costs its own connection
-            self._report_upgrade(link, raw, f"bug: {type(error).__name__}: {error}")
+            self._report_upgrade(link, raw.remote_addr, f"bug: {type(error).__name__}: {error}")
             return
         finally:
-            self._pending -= 1
-            self._pending_from[source] -= 1
-            if not self._pending_from[source]:
-                del self._pending_from[source]
+            self._settle(raw.remote_addr)
         await self._run(connection)
 
     # -- dialing --------------------------------------------------------------------------------------------
@@ -201,7 +253,7 @@ class Swarm:
             raise LocalError("a host does not dial itself")
         if self._gater is not None and peer is not None and not self._gater.allow_dial_peer(peer):
             raise DialError(f"the gater refuses to dial {peer}")
-        targets: dict[Multiaddr, Transport] = {}
+        targets: dict[Multiaddr, Transport | PeerTransport] = {}
         attempts: list[tuple[str, BaseException]] = []
         for addr in addrs:
             await self._add_targets(peer, addr, targets, attempts)
@@ -230,7 +282,7 @@ class Swarm:
         self,
         peer: PeerId | None,
         addr: Multiaddr,
-        targets: dict[Multiaddr, Transport],
+        targets: dict[Multiaddr, Transport | PeerTransport],
         attempts: list[tuple[str, BaseException]],
     ) -> None:
         """The dialable addresses that `addr` stands for, each with its transport."""
@@ -252,7 +304,7 @@ class Swarm:
                 targets[candidate] = transport
 
     async def _dial_one(
-        self, peer: PeerId | None, addr: Multiaddr, transport: Transport
+        self, peer: PeerId | None, addr: Multiaddr, transport: Transport | PeerTransport
     ) -> MuxedConnection:
         try:
             return await self._dial_once(peer, addr, transport)
@@ -263,14 +315,24 @@ class Swarm:
         self,
         peer: PeerId | None,
         addr: Multiaddr,
-        transport: Transport,
+        transport: Transport | PeerTransport,
         ask_first: bool = False,
     ) -> MuxedConnection:
-        link = str(number := next(self._numbers))
+        number = next(self._numbers)
+        link = str(number)
         if self._probe.trace.listeners:
             self._probe.on("host", link).emit("event", DialStarted(str(peer or ""), str(addr)))
-        raw = await transport.dial(addr)
         expected = peer if peer is not None else addr.peer_id
+        if isinstance(transport, PeerTransport):
+            connection = await transport.dial_peer(addr, expected, number, self._parts)
+            try:
+                self._admit_proven(connection)
+            except LabError as error:
+                await connection.refuse(str(error))
+                raise
+            self._tasks.create_task(self._run(connection))
+            return connection
+        raw = await transport.dial(addr)
         # The race limits the time of each attempt.
         connection = await self._upgrade(
             raw, number, "outbound", transport.name, expected, ask_first
@@ -333,6 +395,13 @@ class Swarm:
             raise
         self._register(connection)
         return connection
+
+    def _admit_proven(self, connection: MuxedConnection) -> None:
+        """Check and register a connection that came with everything in it."""
+        self._check(connection.info)
+        if self._gater is not None and not self._gater.allow_upgraded(connection):
+            raise LocalError("refused by the gater")
+        self._register(connection)
 
     def _check(self, info: ConnectionInfo) -> None:
         """Last refusals, now that the peer is proven."""
@@ -450,9 +519,9 @@ class Swarm:
             for addr in listener.addrs:
                 self._probe.emit("event", kind(str(addr)))
 
-    def _report_upgrade(self, link: str, raw: RawConnection, cause: str) -> None:
+    def _report_upgrade(self, link: str, remote_addr: Multiaddr, cause: str) -> None:
         if self._probe.trace.listeners:
-            self._probe.on("host", link).emit("event", UpgradeFailed(str(raw.remote_addr), cause))
+            self._probe.on("host", link).emit("event", UpgradeFailed(str(remote_addr), cause))
 
     def _report_failure(self, peer: PeerId | None, addr: Multiaddr, cause: BaseException) -> None:
         if self._probe.trace.listeners:

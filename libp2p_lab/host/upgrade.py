@@ -60,7 +60,7 @@ class Upgrader:
         psk: the key of our private network; None for the public one.
     """
 
-    __slots__ = ("_key", "_limits", "_muxers", "_psk", "_security")
+    __slots__ = ("_limits", "_muxers", "_psk", "_security", "key")
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Upgrader:
         if psk is not None and len(psk) != KEY_LENGTH:
             raise LocalError(f"the key of a private network has {KEY_LENGTH} bytes, not {len(psk)}")
         self._psk = psk
-        self._key = key
+        self.key = key
         self._security = {part.protocol: part for part in security}
         self._muxers = {part.protocol: part for part in muxers}
         self._limits = limits
@@ -115,7 +115,7 @@ class Upgrader:
         try:
             channel = await self._security[security].secure(
                 raw if guess is None else AssumedStream(raw, guess),
-                key=self._key,
+                key=self.key,
                 is_dialer=is_dialer,
                 expected_peer=expected_peer,
                 muxers=tuple(self._muxers),

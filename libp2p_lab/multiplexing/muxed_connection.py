@@ -304,6 +304,11 @@ class MuxedConnection:
         while self.is_open:
             await self._changed.wait()
 
+    async def refuse(self, reason: str) -> None:
+        """Drop a connection that `run` was never called for."""
+        self._ended = ConnectionLost(f"refused: {reason}")
+        await self._channel.reset()
+
     # -- for the application ----------------------------------------------------------------------------------
 
     async def open_stream(self) -> MuxedStream:

@@ -250,6 +250,13 @@ class MuxedStream:
             self._readable.notify()
             self._end_if_over("closed")
 
+    def stop_writing(self) -> None:
+        """The remote reads no more; what it still sends may be read."""
+        if self._outgoing == "open":
+            self._outgoing = "reset"
+            self._writable.notify()
+            self._end_if_over("closed")
+
     def fail(self, state: str, how: str) -> None:
         """The stream was "reset", or "lost" with its connection. What came before a clean end stays readable."""
         was_open = self.is_open

@@ -279,7 +279,7 @@ class TcpListener:
         addrs: list[Multiaddr] = []
         for sock in self._server.sockets:
             host, port = sock.getsockname()[:2]
-            addrs.extend(_to_multiaddr((ip, port)) for ip in _interfaces(host))
+            addrs.extend(_to_multiaddr((ip, port)) for ip in interfaces(host))
         return addrs
 
     async def close(self) -> None:
@@ -360,7 +360,7 @@ def _to_multiaddr(sockname: tuple[str, int] | tuple[str, int, int, int]) -> Mult
     return Multiaddr.of((ip6, port))
 
 
-def _interfaces(host: str) -> Sequence[str]:
+def interfaces(host: str) -> Sequence[str]:
     """The addresses that a wildcard stands for; link-local ones are left out, for nobody can dial them."""
     if host not in ("0.0.0.0", "::"):
         return [host]

@@ -18,8 +18,8 @@ from libp2p_lab.errors import LocalError
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.transports.tcp import (
     BACKLOG,
-    TLS_SHUTDOWN_TIMEOUT,
     TCP,
+    TLS_SHUTDOWN_TIMEOUT,
     TcpListener,
     TcpStream,
     to_host_port,

@@ -99,7 +99,9 @@ class WebSocketStream:
         next(self._parser)  # it waits for bytes now
         self._chunks: deque[bytes] = deque()
         self._in_message = False  # a message whose last frame has not come
-        self._pong: bytes | None = None  # the answer to the newest ping, if there was no room for it
+        self._pong: bytes | None = (
+            None  # the answer to the newest ping, if there was no room for it
+        )
         self._ended = self._write_closed = False
         self._failure: LabError | OSError | None = None
         self._probe = Probe(layer="transport")
@@ -237,7 +239,9 @@ class WebSocketStream:
                 if frame.data:
                     self._deliver(bytes(frame.data))
             case Opcode.TEXT:
-                raise ProtocolViolation("WebSocket: a text frame; libp2p's bytes come in binary ones")
+                raise ProtocolViolation(
+                    "WebSocket: a text frame; libp2p's bytes come in binary ones"
+                )
             case Opcode.PING:
                 self._pong = Frame(Opcode.PONG, frame.data).serialize(mask=not self._is_server)
             case Opcode.PONG:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from libp2p_lab.errors import LabError
+from libp2p_lab.host.host import Host
 from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
@@ -210,6 +211,32 @@ async def muxed_pair(
         yield ours, theirs
 
 
+@asynccontextmanager
+async def host_pair(addr: str, opener: int = 0) -> AsyncIterator[Ends[MuxedStream]]:
+    """Both ends of one stream between two whole hosts."""
+    arrived: asyncio.Queue[MuxedStream] = asyncio.Queue()
+    done = asyncio.Event()
+
+    async def keep(stream: MuxedStream) -> None:
+        arrived.put_nowait(stream)
+        await done.wait()
+
+    async with Host(listen=[addr], services=[]) as listener, Host(services=[]) as dialer:
+        await dialer.connect(listener.addrs[0])
+        while not listener.connections:
+            await asyncio.sleep(0.001)
+        ends = (dialer, listener)
+        ends[1 - opener].set_handler("/keep", keep)
+        ours = await ends[opener].open_stream(ends[1 - opener].peer_id, ["/keep"])
+        theirs = await arrived.get()
+        try:
+            yield ours, theirs
+        finally:
+            done.set()
+            await ours.reset()
+            await theirs.reset()
+
+
 #: Every kind by name.
 PAIRS: dict[str, MakeEnds] = {
     "memory": memory_pair,
@@ -226,5 +253,8 @@ PAIRS: dict[str, MakeEnds] = {
     "yamux over memory": muxed_pair,
     "yamux from the listener": partial(muxed_pair, opener=1),
     "yamux over noise over tcp": partial(muxed_pair, partial(secure_pair, tcp_pair)),
+    "quic": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1"),
+    "quic over ip6": partial(host_pair, "/ip6/::1/udp/0/quic-v1"),
+    "quic from the listener": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1", opener=1),
     "yamux over noise over websocket": partial(muxed_pair, partial(secure_pair, ws_pair)),
 }
