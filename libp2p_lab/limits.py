@@ -91,6 +91,9 @@ class Limits:
     ping_idle_timeout: float = 60.0  # between two pings on one stream; go-libp2p: 60 s
     fetch_timeout: float = 10.0  # request and response; js-libp2p: 10 s
     fetch_message: int = 4 * 1024 * 1024  # one request or response
+    http_auth_challenge: float = 300.0  # peer-id auth: from challenge to answer; go-libp2p: 5 min
+    http_auth_challenges: int = 10_000  # answered and remembered within that time
+    http_auth_bearer: float = 3600.0  # a token's life; go-libp2p: 1 h
     perf_idle_timeout: float = 30.0  # without a byte
     # -- the DHT --------------------------------------------------------------------------------------------
     kad_message: int = 4 * 1024 * 1024  # one request or answer; go-libp2p MessageSizeMax

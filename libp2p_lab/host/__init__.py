@@ -11,6 +11,7 @@ Read in this order:
     identify.py    the first thing that two peers do
     ping.py echo.py perf.py fetch.py    four small protocols, each in one file
     service.py     what those have in common
+    http_peer_id_auth.py    peer ids proven over HTTP
     peerstore.py   what a host remembers of others
     gater.py       who is refused
     events.py      what the host tells its trace
