@@ -351,8 +351,9 @@ class QuicConnection(MuxedConnection):
         self._session.send(stream_id, data)
         self._link.transmit_soon()
 
-    async def flush(self) -> None:
-        """As `MuxedConnection.flush`."""
+    async def send_now(self, stream_id: int, data: Buffer) -> None:
+        """As `MuxedConnection.send_now`."""
+        self._session.send(stream_id, data)
         self._link.transmit()
 
     def give_credit(self, stream_id: int, n: int) -> None:
