@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,10 @@ def repository_files(*patterns: str) -> list[Path]:
     listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     paths = (REPOSITORY / name for name in sorted(set(listed.stdout.split("\0"))) if name)
     return [path for path in paths if path.is_file()]  # a deleted file is still listed
+
+
+def run_python(program: str) -> str:
+    """Run a program in a process of its own; what it printed."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
