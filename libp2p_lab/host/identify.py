@@ -193,6 +193,8 @@ class Identify:
             self._take(connection, message)
         except (LabError, OSError):
             pass  # a peer that does not identify itself is still a peer
+        finally:
+            self._asking.pop(connection.id, None)
 
     async def result(self, peer: PeerId) -> IdentifyInfo:
         """What `peer` said, as soon as it has.

@@ -89,7 +89,7 @@ class YamuxSession:
         self._inbound = 0  # the remote's streams that are open
         self._not_accepted = 0  # of them those that no handler has taken
         self._unacked = 0  # our streams that wait for an ACK
-        self._discarding: deque[int] = deque()  # closed by us while the remote may still send
+        self._discarding: list[int] = []  # closed by us while the remote may still send
         self._extra_window = 0  # sum of all windows beyond the initial ones
         # to the wire
         self._control: list[bytes] = []
@@ -178,7 +178,7 @@ class YamuxSession:
         stream.reading = Half.CLOSING
         self._discarding.append(stream_id)
         if len(self._discarding) > self._limits.yamux_accept_backlog:
-            oldest = self._streams.get(self._discarding.popleft())
+            oldest = self._streams.get(self._discarding.pop(0))
             if oldest is not None and oldest.writing is Half.CLOSED:
                 self._forget(oldest)
 
