@@ -72,7 +72,12 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Security: Noise and TLS",
         question="How do two strangers prove their names and keep a secret?",
         packages=("security",),
-        cores=("security.noise_xx", "security.tls_certificate", "security.tls_session"),
+        cores=(
+            "security.noise_xx",
+            "security.tls_certificate",
+            "security.tls_records",
+            "security.tls_session",
+        ),
         specs=(
             "noise/README.md",
             "tls/tls.md",

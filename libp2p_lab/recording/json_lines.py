@@ -19,13 +19,13 @@ from typing import Any
 
 from libp2p_lab.errors import LocalError
 from libp2p_lab.host import events, fetch, identify, perf
-from libp2p_lab.multiplexing import yamux_frames
+from libp2p_lab.multiplexing import mplex_frames, yamux_frames
 from libp2p_lab.negotiation import multistream
 from libp2p_lab.pubsub import events as pubsub_events
 from libp2p_lab.pubsub import pubsub_messages
 from libp2p_lab.routing import events as kad_events
 from libp2p_lab.routing import kad_messages
-from libp2p_lab.security import noise, noise_xx
+from libp2p_lab.security import noise, noise_xx, plaintext, tls_records
 from libp2p_lab.trace import Entry
 
 FORMAT = "libp2p_lab trace"
@@ -37,10 +37,14 @@ CLASSES: tuple[type, ...] = (
     noise_xx.HandshakeMessage,
     noise.NoiseMessage,
     noise.SessionKeys,
+    tls_records.TlsRecord,
+    tls_records.TlsSecret,
+    plaintext.Exchange,
     yamux_frames.DataFrame,
     yamux_frames.WindowUpdate,
     yamux_frames.Ping,
     yamux_frames.GoAway,
+    mplex_frames.MplexFrame,
     events.ListenerOpened,
     events.ListenerClosed,
     events.DialStarted,

@@ -30,6 +30,7 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.recording.summary import summary
 from libp2p_lab.security.noise import NoiseMessage
 from libp2p_lab.security.noise_xx import HandshakeMessage
+from libp2p_lab.security.tls_records import TlsRecord
 from libp2p_lab.trace import LAYERS, Entry
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6  # types of blocks
@@ -143,6 +144,8 @@ def contents(entry: Entry) -> bytes:
     match entry.what:
         case NoiseMessage(plaintext=plaintext):
             return plaintext
+        case TlsRecord(record=record, plaintext=plaintext):
+            return plaintext or record
         case HandshakeMessage() as message:
             return message.ephemeral + message.static_key + message.plaintext
         case what:

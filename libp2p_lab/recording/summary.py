@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
+from libp2p_lab.multiplexing.mplex_frames import Flag as MplexFlag
+from libp2p_lab.multiplexing.mplex_frames import MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, Flags, GoAway, Ping, WindowUpdate
 from libp2p_lab.negotiation.multistream import Line
 from libp2p_lab.security.noise import NoiseMessage
 from libp2p_lab.security.noise_xx import HandshakeMessage
+from libp2p_lab.security.tls_records import CONTENT_TYPES, TlsRecord
 
 _LONGEST = 40  # characters of a text that is shown whole
 
@@ -24,6 +27,12 @@ def summary(what: object) -> str:
             return f"handshake: {', '.join(tokens)}"
         case NoiseMessage(ciphertext=ciphertext, plaintext=plaintext):
             return f"{_count(plaintext)} in a ciphertext of {len(ciphertext)}"
+        case TlsRecord(record=record, plaintext=plaintext):
+            kind = CONTENT_TYPES.get(record[0], "unknown")
+            inside = f"{_count(plaintext)} in " if plaintext else ""
+            return f"{inside}a TLS record of {len(record)} ({kind})"
+        case MplexFrame(stream_id, flag, data):
+            return f"mplex {MplexFlag(flag).name} of stream {stream_id}: {_count(data)}"
         case DataFrame(stream_id, flags, data):
             return f"data on stream {stream_id}{_flags(flags)}: {_count(data)}"
         case WindowUpdate(stream_id, flags, delta):

@@ -6,6 +6,7 @@ Read in this order:
     noise_xx.py         the handshake, token by token, without libp2p in it
     noise.py            libp2p's identities inside the handshake, and the channel that follows
     tls_certificate.py  the certificate by which TLS (and QUIC) learn a peer's identity
+    tls_records.py      what TLS looks like from outside
     tls_session.py      TLS 1.3 without I/O: records in, plaintexts out
     tls.py              libp2p's TLS on a stream
     plaintext.py        no security, for comparison

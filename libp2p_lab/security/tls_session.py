@@ -1,25 +1,15 @@
 """One side's TLS 1.3, without I/O: bytes in, plaintexts out, and the reverse. OpenSSL does the work, our rules judge.
 
-TLS cuts what it sends into records. During the handshake the first of them are readable, then all are encrypted:
-
-    | type 1 | version 2 | length 2 | body: up to 2^14 + 256 |
-
-    type 20  change cipher spec   a relic that only middle boxes look at
-    type 21  alert                the end, or what went wrong
-    type 22  handshake            in the clear: ClientHello and ServerHello
-    type 23  application data     everything encrypted; what it really is stands inside
-
 OpenSSL is asked for three things that a web browser would not do. It demands a certificate of *both* sides; it accepts
 any and asks us (`tls_certificate.py`) before the handshake goes on, so that our refusal still reaches the remote as an
 alert; and it never resumes an earlier session, for then nobody would show a certificate.
 
-Specs: RFC 8446 and Spec: tls/tls.md#handshake-protocol
+Files: `tls_certificate.py` and `tls_records.py` first, then this one. Specs: RFC 8446 and Spec: tls/tls.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from OpenSSL import SSL, crypto
 
@@ -34,46 +24,21 @@ from libp2p_lab.errors import (
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.security.tls_certificate import OwnCertificate, verify_certificate
+from libp2p_lab.security.tls_records import (
+    MAX_PLAINTEXT,
+    OVERHEAD,
+    RECORD_HEADER,
+    TlsRecord,
+    TlsSecret,
+    record_length,
+)
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import Buffer
 
 ALPN_WITHOUT_MUXER = "libp2p"  # always offered last: the muxer is negotiated afterwards
-RECORD_HEADER = 5
-MAX_PLAINTEXT = 1 << 14  # of one record
-MAX_RECORD_BODY = MAX_PLAINTEXT + 256
-_OVERHEAD = RECORD_HEADER + 1 + 16  # header, the type inside, the tag
-_CONTENT_TYPES = range(20, 24)
 
 #: The fastest first; all three are equally good here.
 _CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRecord:
-    """One record, as sent.
-
-    Attributes:
-        record: header and body.
-        plaintext: the application's bytes inside; b"" if TLS itself speaks in this record.
-    """
-
-    record: bytes
-    plaintext: bytes = b""
-
-    def encode(self) -> bytes:
-        """The bytes on the wire."""
-        return self.record
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSecret:
-    """A secret of one connection, as a line of the key log that Wireshark reads: told only to those who asked.
-
-    Attributes:
-        line: label, the ClientHello's random, the secret.
-    """
-
-    line: str
 
 
 def make_context(own: OwnCertificate) -> SSL.Context:
@@ -194,7 +159,7 @@ class TlsSession:
         """The records that `data` completes; only one that is cut is copied."""
         view = memoryview(data)
         while self._buffer:
-            missing = _record_length(self._buffer) - len(self._buffer)
+            missing = record_length(self._buffer) - len(self._buffer)
             if not missing:
                 record, self._buffer = self._buffer, b""
                 yield memoryview(record)
@@ -203,7 +168,7 @@ class TlsSession:
                 view = view[missing:]
             else:
                 return
-        while len(view) >= RECORD_HEADER and len(view) >= (end := _record_length(view)):
+        while len(view) >= RECORD_HEADER and len(view) >= (end := record_length(view)):
             yield view[:end]
             view = view[end:]
         self._buffer = bytes(view)
@@ -282,11 +247,11 @@ class TlsSession:
             part = plaintext[start : start + MAX_PLAINTEXT]
             self._do(self._connection.send, part)
             if tracing:
-                parts.append(self._take(len(part) + _OVERHEAD, bytes(part)))
+                parts.append(self._take(len(part) + OVERHEAD, bytes(part)))
         if tracing:
             return b"".join(parts)
         count = (size + MAX_PLAINTEXT - 1) // MAX_PLAINTEXT
-        return self._take(size + count * _OVERHEAD)  # together, which spares copies
+        return self._take(size + count * OVERHEAD)  # together, which spares copies
 
     def data_to_send(self) -> bytes:
         """What TLS itself has to say: handshake messages, alerts; `b""` when there is nothing."""
@@ -311,7 +276,7 @@ class TlsSession:
             taken += more
         view = memoryview(taken)
         while view:
-            end = _record_length(view)
+            end = record_length(view)
             if self.probe.trace.listeners:
                 content = plaintext if end == len(view) else b""
                 self.probe.emit("sent", TlsRecord(bytes(view[:end]), content), self._sent)
@@ -340,23 +305,6 @@ class TlsSession:
             # Spec: tls/tls.md#peer-authentication
             return HandshakeFailed(f"TLS: the remote refuses, {reason}")
         return ConnectionLost(f"the remote ended the connection: TLS {reason}")
-
-
-def _record_length(data: bytes | memoryview) -> int:
-    """How long a record is that begins with `data`, header included; 5 while the header is not whole.
-
-    Raises: `ProtocolViolation` if it is no record.
-    """
-    if not data:
-        return RECORD_HEADER
-    if data[0] not in _CONTENT_TYPES:
-        raise ProtocolViolation(f"not TLS: there is no record of type {data[0]}")
-    if len(data) < RECORD_HEADER:
-        return RECORD_HEADER
-    length = data[3] << 8 | data[4]
-    if length > MAX_RECORD_BODY:
-        raise ProtocolViolation(f"TLS record of {length} bytes: {MAX_RECORD_BODY} are the most")
-    return RECORD_HEADER + length
 
 
 # -- what OpenSSL calls back, for whichever connection is at it ---------------------------------------------------

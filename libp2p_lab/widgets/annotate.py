@@ -11,16 +11,21 @@ from __future__ import annotations
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 
+from libp2p_lab.multiplexing.mplex_frames import MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
 from libp2p_lab.negotiation.multistream import Line
 from libp2p_lab.security.noise import NoiseMessage
 from libp2p_lab.security.noise_xx import HandshakeMessage
+from libp2p_lab.security.plaintext import Exchange
+from libp2p_lab.security.tls_records import TlsRecord
 from libp2p_lab.trace import Encodable, Entry
 from libp2p_lab.widgets.fields import Field, Message, count_of, hex_of, opaque, text_or_hex
+from libp2p_lab.widgets.mplex_fields import mplex_frame
 from libp2p_lab.widgets.multistream_fields import line
 from libp2p_lab.widgets.noise_fields import handshake, noise_message
 from libp2p_lab.widgets.protobuf_fields import FETCH_REQUEST, FETCH_RESPONSE, IDENTIFY, dissect
 from libp2p_lab.widgets.stream_fields import protocol_fields, stream_fields
+from libp2p_lab.widgets.tls_fields import exchange, tls_record
 from libp2p_lab.widgets.yamux_fields import frame
 
 #: Fields of an event that stand in its title.
@@ -53,8 +58,14 @@ def annotate(entry: Entry) -> Message:
             return handshake(entry.what, entry.number)
         case NoiseMessage():
             return noise_message(entry.what, entry.number)
+        case TlsRecord():
+            return tls_record(entry.what, entry.number)
+        case Exchange():
+            return exchange(entry.what)
         case DataFrame() | WindowUpdate() | Ping() | GoAway():
             return frame(entry.what)
+        case MplexFrame():
+            return mplex_frame(entry.what)
         case bytes() | bytearray() | memoryview() as data:
             return raw(bytes(data), entry.layer)
         case Encodable() as what:

@@ -207,6 +207,15 @@ NOISE_PAYLOAD = Schema(
     },
 )
 
+PLAINTEXT_EXCHANGE = Schema(
+    "Exchange",
+    "plaintext/README.md#messages",
+    {
+        1: Item("id", "The sender's peer id, which must be that of the key.", _hex),
+        2: Item("pubkey", "The sender's public key. It is claimed, not proven.", None, PUBLIC_KEY),
+    },
+)
+
 ADDRESS_INFO = Schema(
     "AddressInfo",
     "RFC/0003-routing-records.md#address-record-format",

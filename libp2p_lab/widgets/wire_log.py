@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from libp2p_lab.host.events import ConnectionClosed, StreamEnded, StreamStarted
+from libp2p_lab.multiplexing.mplex_frames import MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import (
     HEADER_LENGTH,
     DataFrame,
@@ -30,11 +31,14 @@ from libp2p_lab.multiplexing.yamux_frames import (
 from libp2p_lab.negotiation.multistream import PROTOCOL_ID, Line
 from libp2p_lab.security.noise import NoiseMessage
 from libp2p_lab.security.noise_xx import HandshakeMessage
+from libp2p_lab.security.plaintext import Exchange
+from libp2p_lab.security.tls_records import TlsRecord
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.annotate import annotate, raw
 from libp2p_lab.widgets.fields import Field, Message
 from libp2p_lab.widgets.noise_fields import noise_message, plain_fields
 from libp2p_lab.widgets.stream_fields import protocol_fields, stream_fields
+from libp2p_lab.widgets.tls_fields import tls_record
 from libp2p_lab.widgets.yamux_fields import frame
 
 #: node, link, direction, and which of the rows drawn above.
@@ -161,6 +165,10 @@ class WireLog:
                 return noise_message(
                     what, entry.number, lambda data: self._cut(data, row, "plain", plain_fields)
                 )
+            case TlsRecord() as what:
+                return tls_record(
+                    what, entry.number, lambda data: self._cut(data, row, "plain", plain_fields)
+                )
             case DataFrame() as what:
                 link = f"{entry.link}/{what.stream_id}"
                 return frame(what, lambda data: self._stream_body(data, row, link))
@@ -205,12 +213,18 @@ class WireLog:
                 self._secured.add((*where, entry.direction))
                 self._append(row, "wire")
                 row.inner = self._count(entry, "plain bytes", entry.link, len(plaintext))
+            case TlsRecord(plaintext=plaintext):
+                self._secured.add((*where, entry.direction))
+                self._append(row, "wire")
+                row.inner = self._count(entry, "plain bytes", entry.link, len(plaintext))
             case DataFrame(stream_id=stream_id, data=data):
                 self._append(row, "plain")
                 link = f"{entry.link}/{stream_id}"
                 row.inner = self._count(entry, "body bytes", link, len(data))
-            case WindowUpdate() | Ping() | GoAway():
+            case WindowUpdate() | Ping() | GoAway() | MplexFrame():
                 self._append(row, "plain")
+            case Exchange():
+                self._append(row, "wire")
             case bytes() if entry.layer == "transport":
                 row.inner = self._count(entry, "wire bytes", entry.link, row.size)
             case bytes() if entry.layer == "stream":
@@ -341,7 +355,11 @@ def _kind(row: Row) -> str:
             return "handshake message"
         case NoiseMessage():
             return "Noise message"
-        case DataFrame() | WindowUpdate() | Ping() | GoAway():
+        case TlsRecord():
+            return "TLS record"
+        case Exchange():
+            return "exchange"
+        case DataFrame() | WindowUpdate() | Ping() | GoAway() | MplexFrame():
             return "frame"
         case _:
             return "bytes"
@@ -354,6 +372,10 @@ def size_of(what: object) -> int:
             return len(what)
         case NoiseMessage(ciphertext=ciphertext):
             return 2 + len(ciphertext)
+        case TlsRecord(record=record):
+            return len(record)
+        case MplexFrame() | Exchange():
+            return len(what.encode())
         case DataFrame(data=data):
             return HEADER_LENGTH + len(data)
         case WindowUpdate() | Ping() | GoAway():

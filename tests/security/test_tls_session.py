@@ -21,14 +21,8 @@ from libp2p_lab.errors import (
 )
 from libp2p_lab.identity import KeyPair, PeerId
 from libp2p_lab.security.tls_certificate import make_certificate
-from libp2p_lab.security.tls_session import (
-    MAX_PLAINTEXT,
-    RECORD_HEADER,
-    TlsRecord,
-    TlsSecret,
-    TlsSession,
-    make_context,
-)
+from libp2p_lab.security.tls_records import MAX_PLAINTEXT, RECORD_HEADER, TlsRecord, TlsSecret
+from libp2p_lab.security.tls_session import TlsSession, make_context
 from libp2p_lab.trace import Entry, Probe, Trace
 from tests.support import load_vectors
 
