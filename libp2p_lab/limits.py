@@ -19,6 +19,8 @@ class Limits:
     max_addresses_dialed: int = 25  # of one peer; js-libp2p MAX_PEER_ADDRS_TO_DIAL
     dns_timeout: float = 10.0  # one look-up
     dns_recursion: int = 32  # dnsaddr inside dnsaddr; js-libp2p
+    dns_look_ups: int = 64  # for one address, whatever its names lead to
+    dns_records: int = 100  # of one dnsaddr that are looked at
     handshake_timeout: float = (
         10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
     )

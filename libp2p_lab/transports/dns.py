@@ -12,7 +12,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 
-from libp2p_lab.errors import DialError, LabError
+from libp2p_lab.errors import DialError, LabError, LimitExceeded
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 
@@ -45,45 +45,65 @@ async def resolve(
 
     Args:
         addr: any address.
-        limits: depth, number and time.
+        limits: depth, numbers and time.
         look_up: gives text records; tests and simulations bring their own.
 
     Returns: at most `limits.max_addresses_dialed` addresses without names.
 
-    Raises: `DialError` if a name does not resolve.
+    Raises: `DialError` if names do not resolve, and nothing else was found.
     """
     found: list[Multiaddr] = []
-    await _resolve(addr, limits, look_up, limits.dns_recursion, found)
+    failures: list[tuple[str, BaseException]] = []
+    asked: set[Multiaddr] = set()  # names may lead to each other in circles
+    waiting = [(addr, 0)]
+    while waiting and len(found) < limits.max_addresses_dialed:
+        target, depth = waiting.pop(0)
+        if not _has_name(target):
+            if target not in found:
+                found.append(target)
+            continue
+        if target in asked:
+            continue
+        asked.add(target)
+        try:
+            _check(depth, len(asked), limits)
+            async with asyncio.timeout(limits.dns_timeout):
+                answers = await _ask(target, limits, look_up)
+        except (OSError, LimitExceeded) as error:
+            failures.append((str(target), error))
+            if len(asked) > limits.dns_look_ups:
+                break
+            continue
+        waiting[:0] = [(answer, depth + 1) for answer in answers]
+    if failures and not found:
+        raise DialError(f"{addr} does not resolve:", failures)
     return found
 
 
-async def _resolve(
-    addr: Multiaddr, limits: Limits, look_up: LookUpText, depth: int, found: list[Multiaddr]
-) -> None:
-    if len(found) >= limits.max_addresses_dialed:
-        return
+def _has_name(addr: Multiaddr) -> bool:
     first = addr.parts[0].name if addr.parts else ""
-    if first == "dnsaddr":
-        if depth == 0:
-            raise DialError(f"{addr}: more than {limits.dns_recursion} names lead to each other")
-        for target in await _dnsaddr(addr, limits, look_up):
-            await _resolve(target, limits, look_up, depth - 1, found)
-    elif first in _FAMILIES:
-        for ip in await _ips(addr, first, limits):
-            if len(found) < limits.max_addresses_dialed and ip not in found:
-                found.append(ip)
-    elif addr not in found:
-        found.append(addr)
+    return first == "dnsaddr" or first in _FAMILIES
+
+
+def _check(depth: int, look_ups: int, limits: Limits) -> None:
+    if depth > limits.dns_recursion:
+        raise LimitExceeded("dns_recursion", depth, limits.dns_recursion)
+    if look_ups > limits.dns_look_ups:
+        raise LimitExceeded("dns_look_ups", look_ups, limits.dns_look_ups)
+
+
+async def _ask(addr: Multiaddr, limits: Limits, look_up: LookUpText) -> list[Multiaddr]:
+    """What one look-up gives; `OSError` where it gives nothing."""
+    kind = addr.parts[0].name
+    if kind == "dnsaddr":
+        return await _dnsaddr(addr, limits, look_up)
+    return await _ips(addr, kind)
 
 
 async def _dnsaddr(addr: Multiaddr, limits: Limits, look_up: LookUpText) -> list[Multiaddr]:
     """What the text records say; only what ends like the rest of `addr` counts (its `/p2p/…`, usually)."""
     name = f"_dnsaddr.{addr.parts[0].value}"
-    try:
-        async with asyncio.timeout(limits.dns_timeout):
-            records = await look_up(name)
-    except OSError as error:
-        raise DialError(f"{addr} does not resolve:", [(str(addr), error)]) from error
+    records = await look_up(name)
     suffix = addr.parts[1:]
     targets = []
     for record in records:
@@ -95,17 +115,15 @@ async def _dnsaddr(addr: Multiaddr, limits: Limits, look_up: LookUpText) -> list
             continue  # one bad record does not spoil the others
         if not suffix or target.parts[-len(suffix) :] == suffix:
             targets.append(target)
+        if len(targets) == limits.dns_records:
+            break
     return targets
 
 
-async def _ips(addr: Multiaddr, kind: str, limits: Limits) -> list[Multiaddr]:
+async def _ips(addr: Multiaddr, kind: str) -> list[Multiaddr]:
     host = addr.parts[0].value
     loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(limits.dns_timeout):
-            infos = await loop.getaddrinfo(host, 0, family=_FAMILIES[kind], type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise DialError(f"{addr} does not resolve:", [(str(addr), error)]) from error
+    infos = await loop.getaddrinfo(host, 0, family=_FAMILIES[kind], type=socket.SOCK_STREAM)
     resolved = []
     for family, *_, sockaddr in infos:
         version = 4 if family == socket.AF_INET else 6
