@@ -44,6 +44,7 @@ from libp2p_lab.security.private_network import check_forced
 from libp2p_lab.security.secure_channel import SecureChannel
 from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe, Trace
+from libp2p_lab.transports.dns import LookUpText, look_up_text
 from libp2p_lab.transports.memory import Memory
 from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import Transport
@@ -78,6 +79,7 @@ class Host:
         trace: where facts are told; None makes one.
         rng: chance for everything that is no secret; None for a fresh one.
         peer_id_of: the name of the peer that holds a key; only exercises replace it.
+        look_up: gives the text records of a name, for dnsaddr; simulations bring their own.
 
     Attributes:
         peer_id: who we are.
@@ -102,6 +104,7 @@ class Host:
         trace: Trace | None = None,
         rng: random.Random | None = None,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
+        look_up: LookUpText = look_up_text,
     ) -> None:
         check_forced(psk)
         if transports is None:
@@ -140,6 +143,7 @@ class Host:
             on_stream=self._accept_stream,
             on_stream_end=report_end,
             peer_id_of=peer_id_of,
+            look_up=look_up,
         )
         self.services = tuple(services) if services is not None else (Identify(), Ping())
         self._record_seq = 0

@@ -37,11 +37,14 @@ Read in this order:
     nat_table.py, nat_box.py             what a NAT remembers, and the box around it
     names.py        DNS
     host.py, internet.py, player.py      our hosts on machines; the whole; threads and speed
-    events.py, waiting.py                what is told; who waits for what
+    events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
+    presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
 
 Left out: routing tables, the congestion of the core, fragments, TCP keepalive and urgent data.
 """
 
+from libp2p_lab.sim.churn import churn, exponential, fixed, weibull
+from libp2p_lab.sim.film import Film, Flight, Frame, film
 from libp2p_lab.sim.host import SimHost
 from libp2p_lab.sim.internet import Internet
 from libp2p_lab.sim.nat_table import (
@@ -53,7 +56,9 @@ from libp2p_lab.sim.nat_table import (
     NatBehaviour,
 )
 from libp2p_lab.sim.pipe import mbit
-from libp2p_lab.sim.regions import WORLD, Geography, Region
+from libp2p_lab.sim.presets import lan, limits_broken, lossy_wifi, mars, patient, world
+from libp2p_lab.sim.regions import WORLD, Geography, Region, from_round_trips, one_place
+from libp2p_lab.sim.sweep import Run, Runs, sweep
 from libp2p_lab.sim.waiting import Deadlock, Unfinished
 
 __all__ = [
@@ -64,11 +69,30 @@ __all__ = [
     "SYMMETRIC",
     "WORLD",
     "Deadlock",
+    "Film",
+    "Flight",
+    "Frame",
     "Geography",
     "Internet",
     "NatBehaviour",
     "Region",
+    "Run",
+    "Runs",
     "SimHost",
     "Unfinished",
+    "churn",
+    "exponential",
+    "film",
+    "fixed",
+    "from_round_trips",
+    "lan",
+    "limits_broken",
+    "lossy_wifi",
+    "mars",
     "mbit",
+    "one_place",
+    "patient",
+    "sweep",
+    "weibull",
+    "world",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from libp2p_lab.errors import ConnectionLost, LocalError
 from libp2p_lab.host.host import Host, PeerRef
@@ -47,7 +47,8 @@ class SimHost(Host):
         key: who it is; None draws one from the seed, which is no secret.
         listen: addresses; None for TCP port 4001 on each address of the machine.
         transports, security, muxers, services: as `Host`; or functions that make them, which `restart` needs where
-            it gets others than the defaults. Default: TCP, Noise, yamux, identify and ping.
+            it gets others than the defaults. Default: TCP, Noise, yamux, identify and ping. security="plaintext"
+            is for large numbers: nothing is encrypted, and nobody proves who it is.
         setup: called after each start.
         others: further arguments of `Host`.
 
@@ -63,7 +64,7 @@ class SimHost(Host):
         key: KeyPair | None = None,
         listen: Iterable[Multiaddr | str] | None = None,
         transports: Parts[Transport] = None,
-        security: Parts[SecureChannel] = None,
+        security: Parts[SecureChannel] | Literal["plaintext"] = None,
         muxers: Parts[Muxer] = None,
         services: Parts[Service] = None,
         limits: Limits | None = None,
@@ -76,10 +77,11 @@ class SimHost(Host):
             "key": key if key is not None else KeyPair.generate(rng=machine.rng),
             "listen": tuple(_default_addrs(machine) if listen is None else listen),
             "transports": _always(transports, lambda: (TCP(),)),
-            "security": _always(security, lambda: (Noise(),)),
+            "security": _always(_security(security), lambda: (Noise(),)),
             "muxers": _always(muxers, lambda: None),
             "services": _always(services, lambda: (Identify(), Ping())),
             "limits": limits,
+            "look_up": machine.network.names.look_up_text,
             **others,
         }
         self._setup = setup
@@ -207,17 +209,21 @@ class SimHost(Host):
         machine = self.machine
         if not machine.is_down:
             raise LocalError(f"{self.name} is running: crash it first")
+        self.check_restartable()
+        machine.is_down = False
+        self._starting = None
+        self._assemble(self._watch)
+        machine.network.tell(MachineChanged(self.name, "up"))
+        return self.begin()
+
+    def check_restartable(self) -> None:
+        """Raises: `LocalError` if it was given parts that cannot be made anew."""
         for name in _PARTS:
             if isinstance(self._recipe[name], _Once):
                 raise LocalError(
                     f"{name} of {self.name} were given as objects, and served one life: "
                     f"give a function that makes them, {name}=lambda: […]"
                 )
-        machine.is_down = False
-        self._starting = None
-        self._assemble(self._watch)
-        machine.network.tell(MachineChanged(self.name, "up"))
-        return self.begin()
 
     def freeze(self) -> None:
         """Close the lid: nothing runs and nothing is heard until `thaw`."""
@@ -250,6 +256,16 @@ def _always(parts: Parts[Any], default: Callable[[], Any]) -> Callable[[], Any]:
     if parts is None:
         return default
     return parts if callable(parts) else _Once(parts)
+
+
+def _security(given: Parts[SecureChannel] | str) -> Parts[SecureChannel]:
+    if not isinstance(given, str):
+        return given
+    if given != "plaintext":
+        raise LocalError(f'security is a list of parts, or "plaintext", not {given!r}')
+    from libp2p_lab.security.plaintext import Plaintext
+
+    return lambda: (Plaintext(),)
 
 
 def _default_addrs(machine: Machine) -> list[str]:

@@ -7,10 +7,10 @@ import ipaddress
 import itertools
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from libp2p_lab.errors import LocalError
-from libp2p_lab.sim.events import BoxAdded, HostFailure, MachineAdded
+from libp2p_lab.sim.events import BoxAdded, HostFailure, MachineAdded, MachineChanged, Partitioned
 from libp2p_lab.sim.host import Setup, SimHost
 from libp2p_lab.sim.loop import MACHINE, SimLoop
 from libp2p_lab.sim.machine import Machine, check_part
@@ -42,6 +42,8 @@ class Internet:
             None for one region in which a packet takes 10 ms one way.
         loss: the part of packets lost between regions and within one.
         reorder: the part of datagrams that later ones may overtake.
+        tcp_patience: how many times longer than usual the systems' TCP waits before it sends again or gives up: for
+            places further away than a real system's two minutes.
         delay, jitter, host_loss, up, down: what each host gets unless told otherwise; see `host`.
 
     Attributes:
@@ -60,6 +62,7 @@ class Internet:
         delay: float = 0.0,
         jitter: float = 0.0,
         host_loss: float = 0.0,
+        tcp_patience: float = 1.0,
         up: float | None = None,
         down: float | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class Internet:
             reorder=check_part("reorder", reorder),
             trace=self.trace,
         )
+        self.network.tcp_patience = tcp_patience
         self.player = Player(self.loop, self)
         self.hosts_by_name: dict[str, SimHost] = {}
         self.failures: list[tuple[str, float, BaseException]] = []
@@ -144,6 +148,7 @@ class Internet:
             setup: called with the host after each start: `async def setup(host)`, or a plain function.
             **host: as `Host`: key, listen, transports, security, muxers, services, limits, gater, … Parts may be
                 functions that make them (`services=lambda: [Identify(), KadDHT()]`), which a restart needs.
+                security="plaintext" is short for no encryption at all, which is much cheaper.
         """
         with self.player.paused():
             machine = self.machine(
@@ -212,9 +217,11 @@ class Internet:
         )
         self.network.attach(machine, ips, nat)
         box = nat
-        while box is not None:  # IPv6 behind boxes: the way there goes through them
+        while (
+            box is not None
+        ):  # addresses that are the same outside: the way there goes through the box
             outer = self.network.public if box.outer is None else box.outer.inside
-            outer.update({ip: box for ip in ips if is_v6(ip)})
+            outer.update({ip: box for ip in ips if is_v6(ip) or not box.behaviour.translates})
             box = box.outer
         self.network.machines[name] = machine
         return machine
@@ -278,10 +285,7 @@ class Internet:
         with self.player.inside(machine):
             made = SimHost(machine, setup=setup, **options)
         self.hosts_by_name[machine.name] = made
-        box = machine.box.name if machine.box is not None else ""
-        self.network.tell(
-            MachineAdded(machine.name, machine.ips, machine.region, box, str(made.peer_id))
-        )
+        self.network.tell(self._describe(machine))
         return made
 
     def _let_start(self, hosts: Iterable[SimHost]) -> None:
@@ -395,7 +399,7 @@ class Internet:
         """How fast it plays; 0 when paused."""
         return self.player.speed
 
-    def at(self, t: float, fn: Callable[[], Any], *args: Any) -> None:
+    def at(self, t: float, fn: Callable[..., Any], *args: Any) -> None:
         """At the virtual time `t` call `fn(*args)`; what it returns is run as a task if it is a coroutine.
 
         Raises: `LocalError` if that is over.
@@ -452,6 +456,31 @@ class Internet:
                 are used, whose libraries keep their secrets to themselves.
         """
         return self.network.digest(contents)
+
+    def scene(self) -> list[MachineAdded | BoxAdded | MachineChanged | Partitioned]:
+        """What there is now, as the events that would tell it."""
+        network = self.network
+        events: list[MachineAdded | BoxAdded | MachineChanged | Partitioned] = []
+        for box in network.boxes.values():
+            outer = box.outer.name if box.outer is not None else ""
+            events.append(BoxAdded(box.name, box.ips, box.region, outer, str(box.behaviour)))
+        for machine in network.machines.values():
+            events.append(self._describe(machine))
+            if machine.is_down or machine.is_frozen:
+                state: Literal["crashed", "frozen"] = "crashed" if machine.is_down else "frozen"
+                events.append(MachineChanged(machine.name, state))
+        events.extend(cut.event for cut in network.cuts)
+        return events
+
+    def _describe(self, machine: Machine) -> MachineAdded:
+        peer = self.hosts_by_name.get(machine.name)
+        return MachineAdded(
+            machine.name,
+            machine.ips,
+            machine.region,
+            machine.box.name if machine.box is not None else "",
+            str(peer.peer_id) if peer is not None else "",
+        )
 
     def _on_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that nobody caught."""

@@ -34,7 +34,7 @@ T = TypeVar("T")
 #: On which machine the running code runs; None for the scenario itself.
 MACHINE: ContextVar[Machine | None] = ContextVar("libp2p_lab.sim.machine", default=None)
 
-GRAIN = 1e-9  # seconds: the shortest delay
+GRAIN = 1e-7  # seconds: no timer ends sooner, as on no real machine
 STEPS_BETWEEN_COLLECTIONS = 100_000  # callbacks
 MAX_STEPS_AT_ONE_MOMENT = 5_000_000  # callbacks without time passing: somebody waits by looking
 
@@ -113,6 +113,8 @@ class SimLoop(base_events.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """As in asyncio."""
+        # Time has a grain: else who waits for what is lost in rounding would wait at one moment for ever.
+        when = max(when, self._now + GRAIN)
         handle: Any = events.TimerHandle(when, callback, args, self, context)
         handle._scheduled = True  # so that we are told when it is cancelled
         machine = MACHINE.get() if context is None else context.get(MACHINE)
@@ -128,9 +130,7 @@ class SimLoop(base_events.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """As in asyncio."""
-        # Time has a grain: else a delay that is lost in rounding would never pass.
-        when = self._now + max(delay, GRAIN) if delay > 0 else self._now
-        return self.call_at(when, callback, *args, context=context)
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def at(self, when: float, tie: float, action: Callable[[Any], None], argument: object) -> None:
         """For the network: at `when` call `action(argument)`, outside of every machine; cannot be cancelled."""

@@ -271,7 +271,7 @@ class Machine:
         try:
             await connection.established
         except asyncio.CancelledError:
-            connection.abort(reset=True)
+            connection.give_up()
             raise
         return connection
 

@@ -143,7 +143,8 @@ class NatTable:
                 return None
             made = True
         session = mapping.sessions.get(remote)
-        if session is None or session.expires < now:
+        is_anew = kind == "syn" and session is not None and session.state == "closing"
+        if session is None or session.expires < now or is_anew:
             session = mapping.sessions[remote] = Session()
         session.saw_out = True
         self._refresh(mapping, session, protocol, kind, now)
@@ -170,7 +171,7 @@ class NatTable:
             and not session.saw_in
         ):
             return "simultaneous open"
-        session.saw_in = True
+        session.saw_in = session.saw_in or kind != "rst"
         if protocol == "tcp" or self.behaviour.refresh_inbound:
             self._refresh(mapping, session, protocol, kind, now)
         return mapping.inside
@@ -205,7 +206,8 @@ class NatTable:
 
     def mappings(self, now: float) -> list[Mapping]:
         """All that live."""
-        return [mapping for mapping in self._by_outside.values() if not self._is_over(mapping, now)]
+        held = tuple(self._by_outside.values())
+        return [mapping for mapping in held if not self._is_over(mapping, now)]
 
     # -- rules ----------------------------------------------------------------------------------------------
 

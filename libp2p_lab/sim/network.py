@@ -34,12 +34,13 @@ Side = Machine | NatBox | str
 class Cut:
     """A partition: no packet gets from `a` to `b` or back; `b` None stands for everybody else."""
 
-    __slots__ = ("a", "b", "number")
+    __slots__ = ("a", "b", "event", "number")
 
-    def __init__(self, number: int, a: frozenset[Side], b: frozenset[Side] | None) -> None:
+    def __init__(self, number: int, a: tuple[Side, ...], b: tuple[Side, ...] | None) -> None:
         self.number = number
-        self.a = a
-        self.b = b
+        self.a = frozenset(a)
+        self.b = None if b is None else frozenset(b)
+        self.event = Partitioned(number, _names(a), _names(b or ()))
 
     def separates(self, one: Machine, other: Machine) -> bool:
         """Whether these two cannot talk."""
@@ -75,6 +76,7 @@ class Network:
         public: who has which address on the open Internet.
         counts: packets by kind, and drops by reason.
         drop_next: how many of the next packets are dropped on purpose.
+        tcp_patience: how many times longer than usual the systems' TCP waits before it sends again or gives up.
         keeps_order: whether datagrams of different delay must be kept in order.
     """
 
@@ -100,6 +102,7 @@ class Network:
         self.cuts: tuple[Cut, ...] = ()
         self.counts: Counter[str] = Counter()
         self.drop_next = 0
+        self.tcp_patience = 1.0
         self.keeps_order = bool(geography.jitter or reorder)
         self.probe = Probe(trace, "internet")
         self._rng = random.Random(f"{seed}/network")
@@ -331,12 +334,9 @@ class Network:
     def partition(self, a: Iterable[Side], b: Iterable[Side] | None) -> Callable[[], None]:
         """Let no packet pass between two sides. Returns what mends it."""
         self._cut_number += 1
-        sides = tuple(a), None if b is None else tuple(b)
-        cut = Cut(
-            self._cut_number, frozenset(sides[0]), None if sides[1] is None else frozenset(sides[1])
-        )
+        cut = Cut(self._cut_number, tuple(a), None if b is None else tuple(b))
         self.cuts += (cut,)
-        self.tell(Partitioned(cut.number, _names(sides[0]), _names(sides[1] or ())))
+        self.tell(cut.event)
 
         def heal() -> None:
             if cut in self.cuts:

@@ -289,6 +289,8 @@ class Player:
                 task.cancel()
             with contextlib.suppress(Unfinished):
                 self._end(tasks)
+        for machine in self._internet.network.machines.values():
+            machine.crash()  # nothing is left open
         self._loop.close()
 
     def _end(self, tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -159,7 +159,7 @@ class TcpConnection(asyncio.Transport):
         if self._tries == SYN_TRIES:
             self._fail(TimeoutError(110, "Connection timed out"))
             return
-        timeout = SYN_TIMEOUT * 2**self._tries
+        timeout = SYN_TIMEOUT * self.machine.network.tcp_patience * 2**self._tries
         self._tries += 1
         self._signal("syn" if self.state == "syn_sent" else "synack")
         loop = self.machine.loop
@@ -218,6 +218,14 @@ class TcpConnection(asyncio.Transport):
             self._server.waiting -= 1
         if self.established is not None and not self.established.done():
             self.established.set_exception(error)
+
+    def give_up(self) -> None:
+        """Whoever dialed does not want it any more. As in Linux a lone SYN is not taken back."""
+        if self.state == "syn_sent":
+            self.machine.forget(self)
+            self.vanish()
+        else:
+            self.abort(reset=True)
 
     def _signal(self, kind: Kind) -> None:
         packet = Packet(kind, self.local, self.remote, b"", TCP_HEADER, self.machine, sender=self)
@@ -356,9 +364,10 @@ class TcpConnection(asyncio.Transport):
     @property
     def rto(self) -> float:
         """Seconds after which a packet without an answer is sent again."""
+        patience = self.machine.network.tcp_patience
         if not self._rtt:
-            return SYN_TIMEOUT
-        return min(max(self._rtt + 4 * self._rtt_var, MIN_RTO), MAX_RTO)
+            return SYN_TIMEOUT * patience
+        return min(max(self._rtt + 4 * self._rtt_var, MIN_RTO), MAX_RTO * patience)
 
     def dropped(self, packet: Packet) -> None:
         """A packet of ours was lost somewhere. We are not told, but our timer will end."""
@@ -370,7 +379,8 @@ class TcpConnection(asyncio.Transport):
         sending.lost[packet.seq] = packet
         if not sending.timer:
             loop = self.machine.loop
-            timeout = min(self.rto * 2**sending.backoff, MAX_RTO)
+            timeout = self.rto * 2**sending.backoff
+            timeout = min(timeout, MAX_RTO * self.machine.network.tcp_patience)
             self._timers += 1
             sending.timer = self._timers
             when = max(loop.time(), packet.sent_at + timeout)

@@ -1,0 +1,197 @@
+"""The same small network in a real kernel: a network namespace for each machine, NAT by nftables or iptables.
+
+wan, a bridge, 1.2.3.0/24      relay 1.2.3.10 and .11
+ ├── router A 1.2.3.101 / 10.1.0.1 ── host A 10.1.0.2
+ └── router B 1.2.3.102 / 10.2.0.1 ── host B 10.2.0.2
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from tests.support import REPOSITORY
+
+Kind = Literal["port restricted", "symmetric", "full cone"]
+Tool = Literal["nft", "iptables"]
+PATIENCE = 60  # seconds for one command
+
+
+def why_not() -> str:
+    """Why namespaces cannot be had here; "" if they can."""
+    for tool in ("ip", "nft", "iptables", "conntrack"):
+        if not shutil.which(tool):
+            return f"{tool} is not installed (Debian: apt-get install iproute2 nftables iptables conntrack)"
+    name = f"lab{os.getpid()}x"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if made.returncode:
+        return f"this user may not make network namespaces: {made.stderr.strip()}"
+    rules = _nft("port restricted", "10.1.0.2")
+    tried = subprocess.run(
+        ["ip", "netns", "exec", name, "nft", "-f", "-"],
+        input=rules,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    subprocess.run(["ip", "netns", "del", name], check=False)
+    return f"this kernel has no NAT: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class KernelLab:
+    """The network. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._prefix = f"lab{os.getpid()}-"
+        self._made: list[str] = []
+        self._port = 5000
+        self._relay: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> KernelLab:
+        try:
+            self._build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._relay is not None:
+            self._relay.kill()
+            self._relay.communicate()
+        for name in self._made:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    def _run(self, where: str, command: str, text: str | None = None) -> None:
+        words = ["ip", "netns", "exec", self._prefix + where, *command.split()]
+        done = subprocess.run(
+            words, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+
+    def _build(self) -> None:
+        for where in ("wan", "relay", "routerA", "routerB", "hostA", "hostB"):
+            name = self._prefix + where
+            subprocess.run(["ip", "netns", "add", name], check=True)
+            self._made.append(name)
+            self._run(where, "ip link set lo up")
+        self._run("wan", "ip link add br0 type bridge")
+        self._run("wan", "ip link set br0 up")
+        for where, ips in (
+            ("relay", ("1.2.3.10", "1.2.3.11")),
+            ("routerA", ("1.2.3.101",)),
+            ("routerB", ("1.2.3.102",)),
+        ):
+            self._link("wan", f"p{where[-5:]}", where, "wan", ips)
+            self._run("wan", f"ip link set p{where[-5:]} master br0")
+        for number, side in enumerate("AB", 1):
+            self._link(f"router{side}", "lan", f"host{side}", "eth0", (f"10.{number}.0.2",))
+            self._run(f"router{side}", f"ip addr add 10.{number}.0.1/24 dev lan")
+            self._run(f"router{side}", "sysctl -qw net.ipv4.ip_forward=1")
+            self._run(f"host{side}", f"ip route add default via 10.{number}.0.1")
+
+    def _link(self, one: str, end: str, other: str, other_end: str, ips: tuple[str, ...]) -> None:
+        self._run(
+            one, f"ip link add {end} type veth peer name {other_end} netns {self._prefix}{other}"
+        )
+        self._run(one, f"ip link set {end} up")
+        self._run(other, f"ip link set {other_end} up")
+        for ip in ips:
+            self._run(other, f"ip addr add {ip}/24 dev {other_end}")
+
+    def set_nat(self, side: str, kind: Kind, tool: Tool) -> None:
+        """Let a router do NAT of one kind, and forget all mappings."""
+        where, inner = f"router{side}", f"10.{'AB'.index(side) + 1}.0.2"
+        self._run(where, "nft flush ruleset")
+        if tool == "nft":
+            self._run(where, "nft -f -", _nft(kind, inner))
+        else:
+            for rule in _iptables(kind, inner):
+                self._run(where, f"iptables {rule}")
+        self._run(where, "conntrack -F")
+
+    def start_relay(self) -> None:
+        """Run the relay until the end."""
+        self._relay = subprocess.Popen(
+            self._program("relay", "relay"), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        )
+        assert self._relay.stdout is not None
+        assert self._relay.stdout.readline().strip() == "ready"
+
+    def _program(self, where: str, *arguments: str) -> list[str]:
+        return [
+            *("ip", "netns", "exec", self._prefix + where),
+            *(sys.executable, "-m", "tests.netns.probe", *arguments),
+        ]
+
+    @contextlib.contextmanager
+    def running(self, where: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A probe that runs."""
+        process = subprocess.Popen(
+            self._program(where, *arguments),
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def behaviour(self) -> dict[str, Any]:
+        with self.running("hostA", "behaviour") as process:
+            return _answer(process)
+
+    def punch(self, kind: str, room: str) -> list[dict[str, Any]]:
+        self._port += 1  # the kernel remembers closed connections for a while
+        port = str(self._port)
+        with (
+            self.running("hostA", kind, "A", room, port) as a,
+            self.running("hostB", kind, "B", room, port) as b,
+        ):
+            return [_answer(a), _answer(b)]
+
+
+def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    answer: dict[str, Any] = json.loads(out)
+    return answer
+
+
+def _nft(kind: Kind, inner: str) -> str:
+    flag = "fully-random" if kind == "symmetric" else ""
+    forward = f'iifname "wan" meta l4proto {{ tcp, udp }} dnat to {inner};'
+    return f"""
+table ip lab {{
+  chain c_post {{ type nat hook postrouting priority srcnat; oifname "wan" masquerade {flag}; }}
+  chain c_pre {{ type nat hook prerouting priority dstnat; {forward if kind == "full cone" else ""} }}
+  chain c_fwd {{ type filter hook forward priority filter; policy accept;
+    ct state established,related accept; ct status dnat accept; iifname "wan" drop; }}
+  chain c_in {{ type filter hook input priority filter; policy accept;
+    ct state established,related accept; iifname "wan" drop; }}
+}}
+"""
+
+
+def _iptables(kind: Kind, inner: str) -> list[str]:
+    rules = ["-t nat -F", "-F"]
+    random = " --random-fully" if kind == "symmetric" else ""
+    rules.append(f"-t nat -A POSTROUTING -o wan -j MASQUERADE{random}")
+    if kind == "full cone":
+        rules.append(f"-t nat -A PREROUTING -i wan -j DNAT --to-destination {inner}")
+    for chain, states in (
+        ("FORWARD", "ESTABLISHED,RELATED,DNAT"),
+        ("INPUT", "ESTABLISHED,RELATED"),
+    ):
+        rules.append(f"-A {chain} -m conntrack --ctstate {states} -j ACCEPT")
+        rules.append(f"-A {chain} -i wan -j DROP")
+    return rules

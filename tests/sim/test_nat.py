@@ -1,0 +1,317 @@
+"""NAT boxes behave as RFC 4787 and RFC 5382 say, requirement by requirement."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libp2p_lab.errors import DialError, LocalError
+from libp2p_lab.sim import FIREWALL, FULL_CONE, PORT_RESTRICTED, SYMMETRIC, Internet, NatBehaviour
+from libp2p_lab.sim.nat_table import NatTable
+from tests.netns import probe
+from tests.netns.simulated import Lab
+
+DEPENDENCES = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
+INSIDE, REMOTE, SAME_IP, ELSEWHERE = (
+    ("10.0.0.2", 5000),
+    ("1.1.1.1", 80),
+    ("1.1.1.1", 81),
+    ("2.2.2.2", 80),
+)
+
+
+def table(**behaviour: Any) -> NatTable:
+    return NatTable(NatBehaviour(**behaviour), ("9.9.9.9",), random.Random(1))
+
+
+def out(
+    nat: NatTable,
+    remote: Any,
+    now: float = 0.0,
+    inside: Any = INSIDE,
+    proto: str = "udp",
+    kind: Any = "datagram",
+) -> Any:
+    found = nat.outbound(proto, inside, remote, kind, now)
+    assert found is not None
+    return found[0].outside
+
+
+@pytest.mark.parametrize(
+    ("mapping", "filtering"), list(itertools.product(DEPENDENCES, DEPENDENCES))
+)
+def test_a_box_is_found_out_to_be_what_it_is(mapping, filtering) -> None:
+    """By the small programs that ask from outside, as RFC 5780 does; UDP and TCP alike."""
+    lab = Lab(NatBehaviour(mapping=mapping, filtering=filtering, ports="random", parity=False))
+    found = lab.behaviour()
+    lab.net.close()
+    assert (found["udp mapping"], found["tcp mapping"]) == (mapping, mapping)
+    assert found["udp filtering"] == filtering
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+@pytest.mark.parametrize(
+    ("a", "b", "punches"),
+    [
+        (PORT_RESTRICTED, PORT_RESTRICTED, True),
+        (FULL_CONE, SYMMETRIC, True),
+        (SYMMETRIC, NatBehaviour(filtering="address-dependent"), True),
+        (SYMMETRIC, PORT_RESTRICTED, False),
+        (SYMMETRIC, SYMMETRIC, False),
+        (None, SYMMETRIC, True),
+        (FIREWALL, FIREWALL, True),
+    ],
+)
+def test_which_pairs_can_punch_holes(kind, a, b, punches) -> None:
+    lab = Lab(a, b)
+    assert [one["punched"] for one in lab.punch(kind)] == [punches, punches]
+    lab.net.close()
+
+
+def test_tcp_punching_needs_simultaneous_open() -> None:
+    """RFC 5382 REQ-2."""
+    deaf = dataclasses.replace(PORT_RESTRICTED, simultaneous_open=False)
+    lab = Lab(deaf, deaf)
+    assert [one["punched"] for one in lab.punch("tcp")] == [False, False]
+    lab.net.close()
+
+
+def test_ports_are_preserved_where_they_are_free() -> None:
+    nat = table()
+    assert out(nat, REMOTE) == ("9.9.9.9", 5000)
+    other = out(nat, REMOTE, inside=("10.0.0.3", 5000))
+    assert other[1] != 5000, "REQ-3: no port is used twice"
+
+
+@given(st.integers(1024, 65535), st.integers())
+def test_parity_is_preserved(port: int, seed: int) -> None:
+    """REQ-4."""
+    nat = NatTable(NatBehaviour(ports="random"), ("9.9.9.9",), random.Random(seed))
+    assert out(nat, REMOTE, inside=("10.0.0.2", port))[1] % 2 == port % 2
+
+
+def test_udp_mappings_end_and_are_kept_alive() -> None:
+    """REQ-5 and REQ-6: two minutes at least, from the last packet out."""
+    nat = table(refresh_inbound=False)
+    first = out(nat, REMOTE, 0)
+    assert nat.inbound("udp", first, REMOTE, "datagram", 119) == INSIDE
+    assert nat.inbound("udp", first, REMOTE, "datagram", 121) == "no mapping"
+    out(nat, REMOTE, 121)
+    out(nat, REMOTE, 200)
+    assert nat.inbound("udp", first, REMOTE, "datagram", 319) == INSIDE
+    refreshing = table(refresh_inbound=True)
+    first = out(refreshing, REMOTE, 0)
+    refreshing.inbound("udp", first, REMOTE, "datagram", 100)
+    assert refreshing.inbound("udp", first, REMOTE, "datagram", 219) == INSIDE
+
+
+def test_tcp_mappings_last_as_long_as_their_connection() -> None:
+    """RFC 5382 REQ-5: two hours and four minutes established, four minutes otherwise."""
+    nat = table()
+    first = out(nat, REMOTE, 0, proto="tcp", kind="syn")
+    assert nat.inbound("tcp", first, REMOTE, "synack", 1) == INSIDE
+    out(nat, REMOTE, 2, proto="tcp", kind="ack")
+    assert nat.inbound("tcp", first, REMOTE, "data", 2 + 7439) == INSIDE
+    out(nat, REMOTE, 8000, proto="tcp", kind="fin")
+    assert nat.inbound("tcp", first, REMOTE, "data", 8239) == INSIDE
+    assert nat.inbound("tcp", first, REMOTE, "data", 8600) == "no mapping"
+    half_open = table()
+    first = out(half_open, REMOTE, 0, proto="tcp", kind="syn")
+    assert half_open.inbound("tcp", first, REMOTE, "synack", 241) == "no mapping"
+
+
+def test_filtering_follows_what_was_sent() -> None:
+    """REQ-8, each of the three."""
+    for filtering, allowed in (
+        ("endpoint-independent", (REMOTE, SAME_IP, ELSEWHERE)),
+        ("address-dependent", (REMOTE, SAME_IP)),
+        ("address-and-port-dependent", (REMOTE,)),
+    ):
+        for source in (REMOTE, SAME_IP, ELSEWHERE):
+            nat = table(filtering=filtering)
+            outside = out(nat, REMOTE)
+            entered = nat.inbound("udp", outside, source, "datagram", 1) == INSIDE
+            assert entered == (source in allowed), (filtering, source)
+
+
+def test_pooled_addresses_are_paired() -> None:
+    """REQ-2: one inner address keeps its outer one."""
+    nat = NatTable(NatBehaviour(), ("9.9.9.1", "9.9.9.2", "9.9.9.3"), random.Random(3))
+    for host in range(2, 30):
+        ips = {out(nat, REMOTE, inside=(f"10.0.0.{host}", port))[0] for port in range(2000, 2010)}
+        assert len(ips) == 1
+    assert len({out(nat, REMOTE, inside=(f"10.0.0.{host}", 1))[0] for host in range(2, 30)}) == 3
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(2, 9), st.integers(1, 4), st.integers(1, 4), st.floats(0, 400)),
+        max_size=60,
+    ),
+    st.sampled_from(DEPENDENCES),
+    st.sampled_from(DEPENDENCES),
+)
+def test_two_inner_endpoints_never_share_an_outer_one(steps, mapping, filtering) -> None:
+    nat = table(mapping=mapping, filtering=filtering, ports="random")
+    for host, port, remote, now in sorted(steps, key=lambda step: step[3]):
+        out(nat, (f"1.1.1.{remote}", 80), now, inside=(f"10.0.0.{host}", port))
+        live = nat.mappings(now)
+        assert len({one.outside for one in live}) == len(live)
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(LocalError, match="mapping"):
+        NatBehaviour(mapping="magic")  # type: ignore[arg-type]
+    with pytest.raises(LocalError, match="ports"):
+        NatBehaviour(ports="magic")  # type: ignore[arg-type]
+
+
+# -- whole hosts ------------------------------------------------------------------------------------------------
+
+
+def behind(net: Internet, *names: str, box: Any) -> list[Any]:
+    return [net.host(name, nat=box) for name in names]
+
+
+def test_hosts_behind_a_box_dial_out_and_cannot_be_dialed() -> None:
+    with Internet(seed=1) as net:
+        server = net.host("server")
+        home = net.nat("home")
+        [inside] = behind(net, "inside", box=home)
+        connection = net.run(inside.connect(server.addrs[0]))
+        net.run_for(1)
+        assert str(server.connections[0].remote_addr).startswith(f"/ip4/{home.ips[0]}/")
+        assert str(connection.local_addr).startswith("/ip4/192.168.1.2/")
+        with pytest.raises(DialError, match="no connection within"):
+            net.run(net.host().connect(f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"))
+
+
+def test_a_forwarded_port_is_open() -> None:
+    with Internet(seed=1) as net:
+        server, home = net.host("server"), net.nat("home")
+        [inside] = behind(net, "inside", box=home)
+        home.forward(4001, (inside.machine.ips[0], 4001))
+        net.run(server.connect(f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"))
+
+
+@pytest.mark.parametrize("hairpin", [True, False])
+def test_hairpinning(hairpin: bool) -> None:
+    """REQ-9: two behind one box, by its outer address."""
+    with Internet(seed=1) as net:
+        home = net.nat("home", dataclasses.replace(FULL_CONE, hairpin=hairpin))
+        one, other = behind(net, "one", "other", box=home)
+        home.forward(4001, (one.machine.ips[0], 4001))
+        addr = f"/ip4/{home.ips[0]}/tcp/4001/p2p/{one.peer_id}"
+        if hairpin:
+            net.run(other.connect(addr))
+            net.run_for(1)
+            assert str(one.connections[0].remote_addr).startswith(f"/ip4/{home.ips[0]}/")
+        else:
+            with pytest.raises(DialError, match="no connection within"):
+                net.run(other.connect(addr))
+
+
+def test_two_behind_one_box_talk_directly() -> None:
+    with Internet(seed=1) as net:
+        one, other = behind(net, "one", "other", box=net.nat("home"))
+        assert net.run(other.ping(one.addrs[0])) < 0.005
+
+
+def test_a_home_behind_carrier_grade_nat() -> None:
+    with Internet(seed=1) as net:
+        server = net.host("server")
+        carrier = net.nat("carrier", SYMMETRIC)
+        home = net.nat("home", outer=carrier)
+        [inside] = behind(net, "inside", box=home)
+        assert home.ips[0].startswith("192.168.") or home.ips[0].startswith("100.64.")
+        net.run(inside.connect(server.addrs[0]))
+        net.run_for(1)
+        assert str(server.connections[0].remote_addr).startswith(f"/ip4/{carrier.ips[0]}/")
+
+
+def test_a_connection_through_a_nat_ends_when_the_mapping_is_forgotten() -> None:
+    """The box is switched off and on: data comes from another port, and the server knows no such connection."""
+    with Internet(seed=1) as net:
+        server = net.host("server")
+        home = net.nat("home", dataclasses.replace(PORT_RESTRICTED, ports="random"))
+        [inside] = behind(net, "inside", box=home)
+        net.run(inside.connect(server.addrs[0]))
+        net.run_for(5)
+        home.restart()
+        net.run_for(120)
+        assert not inside.connections
+        assert not server.connections
+
+
+def test_a_firewall_translates_nothing_and_lets_in_what_was_asked_for() -> None:
+    with Internet(seed=1) as net:
+        server = net.host("server", ipv6=True)
+        wall = net.firewall("wall")
+        inside = net.host("inside", nat=wall, ipv6=True)
+        for addr in server.addrs:
+            net.run(inside.connect(addr))
+            net.run_for(1)
+        seen = str(server.connections[0].remote_addr)
+        assert any(ip in seen for ip in inside.machine.ips)
+        for addr in inside.addrs:
+            with pytest.raises(DialError, match="no connection within"):
+                net.run(
+                    net.host().connect(addr)
+                    if "ip4" in str(addr)
+                    else net.host(ipv6=True).connect(addr)
+                )
+
+
+def test_rejecting_boxes_say_so_at_once() -> None:
+    with Internet(seed=1) as net:
+        server = net.host("server")
+        home = net.nat("home", dataclasses.replace(PORT_RESTRICTED, rejects=True))
+        [inside] = behind(net, "inside", box=home)
+        with pytest.raises(DialError, match="Connection refused"):
+            net.run(server.connect(f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"))
+
+
+def test_udp_to_a_closed_port_is_told_to_connected_sockets() -> None:
+    """ICMP port unreachable, as Linux hands it on."""
+
+    class Told(asyncio.DatagramProtocol):
+        errors: list[Exception]
+
+        def __init__(self) -> None:
+            self.errors = []
+
+        def error_received(self, exc: Exception) -> None:
+            self.errors.append(exc)
+
+    async def program(remote: str) -> list[Exception]:
+        loop = asyncio.get_running_loop()
+        transport, told = await loop.create_datagram_endpoint(Told, remote_addr=(remote, 9))
+        transport.sendto(b"anybody?")
+        await asyncio.sleep(1)
+        transport.close()
+        return told.errors
+
+    with Internet(seed=1) as net:
+        one, other = net.machine("one"), net.machine("other")
+
+        async def scenario() -> list[Exception]:
+            return await one.create_task(program(other.ips[0]))
+
+        [error] = net.run(scenario())
+        assert isinstance(error, ConnectionRefusedError)
+
+
+def test_the_probes_see_the_relay() -> None:
+    lab = Lab(None)
+    found = lab.behaviour()
+    lab.net.close()
+    assert found["udp mapping"] == "endpoint-independent"
+    assert found["udp port kept"]
+    assert probe.OBSERVERS
