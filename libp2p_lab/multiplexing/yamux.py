@@ -110,6 +110,7 @@ class YamuxSession:
         # round trip
         self._ping_value = 0
         self._ping_sent_at: float | None = None
+        self._measured_at = 0.0
         self.rtt: float | None = None
 
     # -- opening, writing, closing ------------------------------------------------------------------------------
@@ -225,8 +226,9 @@ class YamuxSession:
 
     def _grow(self, stream: StreamBooks, now: float) -> int:
         """Double the window of a reader that empties it within four round trips: bandwidth times delay fits then."""
+        if self.rtt is None or now - self._measured_at > self._limits.keepalive_interval:
+            self.ping(now)  # the way may have become longer, or shorter
         if self.rtt is None:
-            self.ping(now)
             return 0
         extra = min(stream.window, self._limits.yamux_max_window - stream.window)
         fits = self._extra_window + extra <= self._limits.yamux_connection_memory
@@ -450,6 +452,7 @@ class YamuxSession:
         elif flags & _ACK and self._ping_sent_at is not None and value == self._ping_value:
             rtt = max(now - self._ping_sent_at, 0.0)
             self._ping_sent_at = None
+            self._measured_at = now
             self.rtt = rtt if self.rtt is None else (7 * self.rtt + rtt) / 8
             events.append(PongReceived(rtt))
 

@@ -240,6 +240,20 @@ def test_without_a_round_trip_the_window_stays_and_one_is_measured() -> None:
     assert [frame for frame in out if isinstance(frame, Ping)]
 
 
+def test_the_round_trip_is_measured_again_from_time_to_time() -> None:
+    """While there is traffic no keepalive asks, and the way may have changed."""
+    session = reader()
+    measured(session, 0.1)
+    told(session, DataFrame(1, 0, bytes(WINDOW)))
+    session.consumed(1, WINDOW, 20.0)
+    assert not [frame for frame in sent(session) if isinstance(frame, Ping)]
+    told(session, DataFrame(1, 0, bytes(WINDOW)))
+    session.consumed(1, WINDOW, 31.0)
+    [ping] = [frame for frame in sent(session) if isinstance(frame, Ping)]
+    assert told(session, Ping(ACK, ping.value), now=31.9) == [PongReceived(pytest.approx(0.9))]
+    assert session.rtt == pytest.approx((7 * 0.1 + 0.9) / 8)
+
+
 def test_the_windows_of_a_connection_are_bounded_together() -> None:
     limits = Limits(yamux_connection_memory=3 * WINDOW)
     session = YamuxSession(is_dialer=False, limits=limits)
