@@ -7,6 +7,7 @@ raises costs its own stream and nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -69,10 +70,10 @@ class Handlers:
             await stream.close()
         except (LabError, OSError) as error:
             self._report_failure(stream, error)
-            await stream.reset()
+            await self._drop(stream)
         except Exception as error:  # noqa: BLE001 - one of the two supervisors: a bug in a handler costs its stream
             self._report_failure(stream, error)
-            await stream.reset()
+            await self._drop(stream)
         except asyncio.CancelledError:
             await stream.reset()
             raise
@@ -93,6 +94,17 @@ class Handlers:
         stream.protocol = protocol
         report_start(stream)
         return protocol
+
+    async def _drop(self, stream: MuxedStream) -> None:
+        """Reset a stream, but not before our consent to its protocol has left.
+
+        So whoever opened it learns that the protocol is spoken here, and then that this stream failed.
+        """
+        if stream.is_open and not stream.bytes_written:
+            with contextlib.suppress(LabError, TimeoutError):
+                async with asyncio.timeout(self._limits.close_timeout):
+                    await stream.flush()
+        await stream.reset()
 
     def _report_failure(self, stream: MuxedStream, error: BaseException) -> None:
         probe = _host_probe(stream)

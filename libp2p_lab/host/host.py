@@ -373,7 +373,8 @@ class Host:
                     raise
         except TimeoutError:
             raise NegotiationError("the peer does not answer the proposal", protocols) from None
-        report_start(stream)
+        if stream.is_open:  # or else it was agreed on and reset in one go: the first read says so
+            report_start(stream)
         return stream
 
     async def _negotiate(self, stream: MuxedStream, protocols: Sequence[str]) -> None:

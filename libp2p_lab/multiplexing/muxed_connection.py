@@ -349,6 +349,10 @@ class MuxedConnection:
             self.writer_waits = True
             self._after_write()
 
+    def unsent(self, stream_id: int) -> int:
+        """How many bytes of a stream are queued."""
+        return self._session.unsent(stream_id)
+
     def is_full(self, stream_id: int) -> bool:
         """Whether too much of a stream is queued."""
         return self._session.unsent(stream_id) > self.limits.write_buffer

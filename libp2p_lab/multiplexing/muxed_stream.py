@@ -164,6 +164,15 @@ class MuxedStream:
         if self._outgoing != "open":
             raise self._write_failure()
 
+    async def flush(self) -> None:
+        """Wait until what was written has left this host, or the stream is over. The caller sets the time limit."""
+        connection = self.connection
+        if connection.writer_waits and connection.unsent(self.id):
+            await connection.send_now(self.id, b"")
+        while self._outgoing == "open" and connection.unsent(self.id):
+            connection.blocked.add(self)
+            await self._writable.wait()
+
     def _write_failure(self) -> LabError:
         match self._outgoing:
             case "closed":
@@ -262,8 +271,8 @@ class MuxedStream:
         was_open = self.is_open
         if self._incoming == "open":
             self._incoming = state
-            if state == "reset":
-                self._chunks.clear()
+            if state == "reset" and self.protocol and self._negotiation is None:
+                self._chunks.clear()  # while it is negotiated, what came tells yet what was agreed on
         if self._outgoing == "open":
             self._outgoing = state
         self._readable.notify()
