@@ -21,6 +21,11 @@ class Limits:
     dns_recursion: int = 32  # dnsaddr inside dnsaddr; js-libp2p
     dns_look_ups: int = 64  # for one address, whatever its names lead to
     dns_records: int = 100  # of one dnsaddr that are looked at
+    dial_private_delay: float = 0.03  # head start within the local network; go-libp2p: 30 ms
+    dial_relay_delay: float = 0.5  # head start of what is direct over what is relayed; go-libp2p
+    dial_backoff: float = 5.0  # before a known address that failed is tried again; go-libp2p: 5 s
+    dial_backoff_max: float = 300.0  # after many failures; go-libp2p: 5 min
+    dial_backoff_addresses: int = 1024  # failures remembered
     handshake_timeout: float = (
         10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
     )

@@ -273,7 +273,7 @@ class Host:
         if peer is not None and not addrs and not known and not self.is_connected(peer):
             for find in self._finders:
                 known = (*known, *(await find(peer)))
-        return await self._swarm.dial(peer, [*addrs, *(a for a in known if a not in addrs)])
+        return await self._swarm.dial(peer, addrs, known)
 
     def add_finder(self, find: Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]) -> None:
         """Ask `find` for the addresses of peers that we know none of. It returns () for "I do not know"."""

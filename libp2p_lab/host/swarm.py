@@ -38,7 +38,7 @@ from libp2p_lab.multiplexing.connection import ConnectionInfo, StreamDirection
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.trace import Probe
-from libp2p_lab.transports.dialing import race
+from libp2p_lab.transports.dialing import Backoff, race, rank
 from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
 from libp2p_lab.transports.transport import Listener, RawConnection, Transport
 
@@ -88,6 +88,7 @@ class Swarm:
         self._on_stream = on_stream
         self._on_stream_end = on_stream_end
         self._look_up = look_up
+        self._backoff = Backoff(limits)
         self._peer_id_of = peer_id_of
         self._listeners: list[Listener] = []
         self._numbers = itertools.count(1)
@@ -212,35 +213,40 @@ class Swarm:
 
     # -- dialing --------------------------------------------------------------------------------------------
 
-    async def dial(self, peer: PeerId | None, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+    async def dial(
+        self, peer: PeerId | None, addrs: Sequence[Multiaddr], known: Sequence[Multiaddr] = ()
+    ) -> MuxedConnection:
         """A connection to `peer`: the one that we have, or the first that works of `addrs`.
 
         Callers that want the same peer at the same time share one dial.
 
         Args:
             peer: who must answer; None for whoever does.
-            addrs: where, the best first; names in them are looked up.
+            addrs: where; names in them are looked up.
+            known: where it was before: tried too, unless they failed lately.
 
         Raises: `DialError` with the cause of each address.
         """
         if peer is None:
-            return await self._dial(None, addrs)
+            return await self._dial(None, addrs, known)
         while (existing := self.best(peer)) is None:
             under_way = self._dials.get(peer)
             if under_way is None:
-                return await self._dial_for_all(peer, addrs)
+                return await self._dial_for_all(peer, addrs, known)
             error = await asyncio.shield(under_way)
             if error is not None:
                 raise error
         return existing
 
-    async def _dial_for_all(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+    async def _dial_for_all(
+        self, peer: PeerId, addrs: Sequence[Multiaddr], known: Sequence[Multiaddr]
+    ) -> MuxedConnection:
         """Dial, and tell those who wait for the same peer how it went. If we are cancelled, one of them dials."""
         outcome: asyncio.Future[LabError | OSError | None]
         outcome = self._dials[peer] = asyncio.get_running_loop().create_future()
         error: LabError | OSError | None = None
         try:
-            return await self._dial(peer, addrs)
+            return await self._dial(peer, addrs, known)
         except (LabError, OSError) as failure:
             error = failure
             raise
@@ -248,7 +254,9 @@ class Swarm:
             del self._dials[peer]
             outcome.set_result(error)
 
-    async def _dial(self, peer: PeerId | None, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+    async def _dial(
+        self, peer: PeerId | None, addrs: Sequence[Multiaddr], known: Sequence[Multiaddr]
+    ) -> MuxedConnection:
         if peer == self._peer_id:
             raise LocalError("a host does not dial itself")
         if self._gater is not None and peer is not None and not self._gater.allow_dial_peer(peer):
@@ -257,26 +265,45 @@ class Swarm:
         attempts: list[tuple[str, BaseException]] = []
         for addr in addrs:
             await self._add_targets(peer, addr, targets, attempts)
+        for addr in known:
+            await self._add_known(peer, addr, targets, attempts)
         if not targets:
             raise DialError(f"no address to dial {peer or 'anybody'} at:", attempts)
 
         async def attempt(addr: Multiaddr) -> MuxedConnection:
-            return await self._dial_one(peer, addr, targets[addr])
+            connection = await self._dial_one(peer, addr, targets[addr])
+            self._backoff.worked(addr)
+            return connection
+
+        def failed(addr: Multiaddr, cause: BaseException) -> None:
+            self._backoff.failed(addr, self._clock())
+            self._report_failure(peer, addr, cause)
 
         limits = self._limits
-        ranked = list(targets)[: limits.max_addresses_dialed]
         try:
             return await race(
-                ranked,
-                attempt,
-                delay=limits.dial_attempt_delay,
-                timeout=limits.dial_timeout,
-                on_failure=lambda addr, cause: self._report_failure(peer, addr, cause),
+                rank([*targets], limits), attempt, timeout=limits.dial_timeout, on_failure=failed
             )
         except DialError as error:
             raise DialError(
                 f"cannot reach {peer or 'anybody'}:", (*attempts, *error.attempts)
             ) from None
+
+    async def _add_known(
+        self,
+        peer: PeerId | None,
+        addr: Multiaddr,
+        targets: dict[Multiaddr, Transport | PeerTransport],
+        attempts: list[tuple[str, BaseException]],
+    ) -> None:
+        """An address that we only remember: left alone for a while after it failed."""
+        wait = self._backoff.waits(addr, self._clock())
+        if addr in targets:
+            return
+        if wait:
+            attempts.append((str(addr), LocalError(f"failed lately: left alone for {wait:.1f} s")))
+        else:
+            await self._add_targets(peer, addr, targets, attempts)
 
     async def _add_targets(
         self,

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from libp2p_lab.errors import DialError, LabError, LimitExceeded
-from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.multiaddr import Multiaddr, Part
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 
 _FAMILIES = {"dns": socket.AF_UNSPEC, "dns4": socket.AF_INET, "dns6": socket.AF_INET6}
@@ -106,7 +106,7 @@ async def _dnsaddr(addr: Multiaddr, limits: Limits, look_up: LookUpText) -> list
     records = await look_up(name)
     suffix = addr.parts[1:]
     targets = []
-    for record in records:
+    for record in records[: limits.dns_records]:
         if not record.startswith("dnsaddr="):
             continue
         try:
@@ -124,9 +124,25 @@ async def _ips(addr: Multiaddr, kind: str) -> list[Multiaddr]:
     host = addr.parts[0].value
     loop = asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host, 0, family=_FAMILIES[kind], type=socket.SOCK_STREAM)
+    behind = _keep_name(host, addr.parts[1:])
     resolved = []
     for family, *_, sockaddr in infos:
         version = 4 if family == socket.AF_INET else 6
         ip = Multiaddr(f"/ip{version}/{sockaddr[0]}")
-        resolved.append(Multiaddr.of(ip.parts + addr.parts[1:]))
+        resolved.append(Multiaddr.of(ip.parts + behind))
     return resolved
+
+
+def _keep_name(host: str, behind: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Where TLS will ask the server for its name, the name that is looked up stays in the address, as `/sni`."""
+    names = [part.name for part in behind]
+    if "sni" in names:
+        return behind
+    tls, sni = Multiaddr("/tls").parts, Multiaddr(f"/sni/{host}").parts
+    if "wss" in names:
+        at = names.index("wss")
+        return behind[:at] + tls + sni + Multiaddr("/ws").parts + behind[at + 1 :]
+    if "tls" in names:
+        at = names.index("tls")
+        return behind[: at + 1] + sni + behind[at + 1 :]
+    return behind

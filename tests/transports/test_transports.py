@@ -11,7 +11,7 @@ from libp2p_lab.errors import ConnectionLost, DialError, ProtocolViolation
 from libp2p_lab.identity import Multiaddr
 from libp2p_lab.limits import Limits
 from libp2p_lab.transports import TCP, Memory, MemoryNetwork
-from libp2p_lab.transports.dialing import race
+from libp2p_lab.transports.dialing import Start, race
 from libp2p_lab.transports.dns import resolve
 from libp2p_lab.transports.signal import Signal
 from libp2p_lab.wire.byte_stream import read_exactly
@@ -247,8 +247,9 @@ class Dialer:
         raise AssertionError("unreachable")
 
     async def race(self, **options) -> int:
-        settings = {"delay": 0.02, "timeout": 30.0, **options}
-        return await race(addresses(len(self.answers)), self, **settings)
+        delay = options.pop("delay", 0.02)
+        starts = [Start(addr, n * delay) for n, addr in enumerate(addresses(len(self.answers)))]
+        return await race(starts, self, **{"timeout": 30.0, **options})
 
 
 async def test_the_first_that_works_wins_and_nobody_else_is_bothered() -> None:
