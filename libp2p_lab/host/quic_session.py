@@ -361,11 +361,12 @@ class QuicSession:
             for gone in [one for one in self._intake if one not in known]:
                 del self._intake[gone]
 
-    def ping(self, now: float = 0.0) -> None:
+    def ping(self, now: float = 0.0) -> bool:
         """As `MuxerSession.ping`."""
         number = int.from_bytes(os.urandom(4))
         self._ping_sent_at = {number: now}
         self._quic.send_ping(number)
+        return True
 
     def _stop_counting(self, stream_id: int) -> None:
         """What lies unread counts as read, or the connection's window would never open again."""

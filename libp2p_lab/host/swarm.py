@@ -504,7 +504,7 @@ class Swarm:
         When two peers dial each other at the same moment, each ends with two connections. The one that the peer with
         the smaller id dialed stays in use; the other is closed once nothing runs on it.
         """
-        held = [connection for connection in self.to(peer) if connection.is_open]
+        held = [c for c in self.to(peer) if c.is_open and not c.is_ending]
         if not held:
             return None
         preferred: StreamDirection = "outbound" if self._peer_id < peer else "inbound"

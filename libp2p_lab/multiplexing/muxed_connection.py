@@ -98,6 +98,7 @@ class MuxedConnection:
         self._pinged = False  # ever; mplex has no pings, and its silence means nothing
         self._silent = False  # for longer than the limits allow
         self._timer: asyncio.TimerHandle
+        self.is_ending = False  # a goodbye was said: what runs goes on, nothing new begins
         self._ended: ConnectionLost | None = None
 
     @property
@@ -276,6 +277,7 @@ class MuxedConnection:
             case GoAwayReceived(code):
                 if code:
                     raise ProtocolViolation(f"the remote ends the session with code {code}")
+                self.is_ending = True
             case _:
                 assert_never(event)
 
@@ -292,6 +294,7 @@ class MuxedConnection:
 
     async def close(self) -> None:
         """Say goodbye, send what is queued, and close. Cut off what takes longer than the limits allow."""
+        self.is_ending = True
         self._session.go_away()
         with contextlib.suppress(TimeoutError, LabError):
             await self._send_everything()
