@@ -69,7 +69,7 @@ class Quiz:
             )
             items.append(
                 f"<p><strong><code>{question.id}</code> {escape(question.text)}</strong></p>"
-                f'<ol type="a">{choices}</ol>'
+                f'<ol style="list-style-type:lower-alpha">{choices}</ol>'
             )
         how = "Answer with <code>lab.answer(&quot;01.q1&quot;, &quot;a&quot;)</code>."
         return (
