@@ -8,7 +8,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-newest lint unit interop notebooks-test browser interop-peers \
-        binder bench fuzz docs notebooks widgets proto lab-env test-env clean distclean
+        binder bench fuzz properties docs notebooks widgets proto lab-env test-env clean distclean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -34,7 +34,10 @@ test-newest: test-env  ## the unit tests under the newest Python of this machine
 interop-peers: test-env  ## install js-libp2p and py-libp2p for the interop tests
 	$(VENV) -m tools.install_interop
 
-fuzz: test-env  ## all properties with thousands of examples (ARGS=tests/wire for some of them)
+fuzz: test-env  ## fuzz every decoder and core, guided by coverage (ARGS="yamux --seconds 20")
+	$(VENV) -m tests.fuzz $(ARGS)
+
+properties: test-env  ## all properties with thousands of examples (ARGS=tests/wire for some of them)
 	$(VENV) -m pytest -q -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(or $(ARGS),tests)
 
 bench: test-env  ## speed and memory, beside js-libp2p and py-libp2p where they are installed

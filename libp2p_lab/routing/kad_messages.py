@@ -25,6 +25,7 @@ from libp2p_lab.errors import LabError, MalformedMessage
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.routing.pb import kad_pb2
+from libp2p_lab.wire import protobuf
 
 MAX_ADDRS = 32  # addresses of one peer that are read
 MAX_PEERS = 1000  # peers in one message that are looked at
@@ -126,7 +127,7 @@ class KadMessage:
             record = None
             if message.HasField("record"):
                 held = message.record
-                record = Record(held.key, held.value, held.timeReceived)
+                record = Record(held.key, held.value, protobuf.text(held.timeReceived))
             return cls(
                 MessageType(message.type),
                 message.key,

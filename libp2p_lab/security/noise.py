@@ -24,6 +24,7 @@ from libp2p_lab.errors import (
     ConnectionLost,
     HandshakeFailed,
     LabError,
+    LimitExceeded,
     MalformedMessage,
     PeerIdMismatch,
     ProtocolViolation,
@@ -173,7 +174,7 @@ class NoiseChannel:
         decrypt: the cipher of what we receive.
     """
 
-    __slots__ = ("_buffer", "_decrypt", "_encrypt", "probe")
+    __slots__ = ("_buffer", "_decrypt", "_encrypt", "failure", "probe")
 
     def __init__(
         self, encrypt: CipherState, decrypt: CipherState, probe: Probe | None = None
@@ -181,6 +182,7 @@ class NoiseChannel:
         self._encrypt = encrypt
         self._decrypt = decrypt
         self._buffer = b""  # an unfinished message
+        self.failure: ProtocolViolation | LimitExceeded | None = None  # why nothing more is opened
         self.probe = probe if probe is not None else Probe(layer="security")
 
     def seal(self, data: Buffer) -> bytearray:
@@ -210,9 +212,21 @@ class NoiseChannel:
     def open(self, data: bytes) -> list[bytes]:
         """Take bytes from the wire, in pieces of any size; give the plaintexts that are complete.
 
-        Raises: `ProtocolViolation` if a message is shorter than its tag, or the tag does not fit.
+        Raises: `ProtocolViolation` if a message is shorter than its tag, or the tag does not fit. What came before
+            it in the same piece is given first: then it is the next call that raises.
         """
+        if self.failure is not None:
+            raise self.failure
         plaintexts: list[bytes] = []
+        try:
+            self._open_all(data, plaintexts)
+        except (ProtocolViolation, LimitExceeded) as error:
+            self.failure = error
+            if not plaintexts:
+                raise
+        return plaintexts
+
+    def _open_all(self, data: bytes, plaintexts: list[bytes]) -> None:
         view = memoryview(data)
         while self._buffer:
             # Complete the message that the last piece began; copy no more than that one.
@@ -224,12 +238,11 @@ class NoiseChannel:
                 self._buffer += view[:missing]
                 view = view[missing:]
             else:
-                return plaintexts
+                return
         while len(view) >= 2 and len(view) >= (end := self._length(view)):
             plaintexts.append(self._open_one(view[2:end]))
             view = view[end:]
         self._buffer = bytes(view)
-        return plaintexts
 
     @staticmethod
     def _length(data: bytes | memoryview) -> int:
@@ -297,6 +310,8 @@ class NoiseStream:
                 parts.append(part)
             return b"".join(parts)
         while not self._plaintexts:
+            if self._channel.failure is not None:
+                raise self._channel.failure
             data = await self._raw.read(_READ_SIZE)
             if not data:
                 if self._channel.holds_partial_message:

@@ -23,6 +23,7 @@ Spec: tls/tls.md#peer-authentication
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 
 from libp2p_lab.errors import HandshakeFailed, LabError, MalformedMessage
 from libp2p_lab.identity.key_formats import MAX_RSA_BITS
@@ -173,7 +175,9 @@ def verify_certificate(chain: Sequence[bytes], now: float) -> PublicKey:
     if len(der) > MAX_CERTIFICATE:
         raise HandshakeFailed(f"a certificate of {len(der)} bytes: {MAX_CERTIFICATE} are the most")
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        with warnings.catch_warnings():  # of what a later version will refuse: our rules decide
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            certificate = x509.load_der_x509_certificate(der)
         _check_validity(certificate, now)
         signed_key = SignedKey.decode(_find_extension(certificate))
         _check_own_signature(certificate)
