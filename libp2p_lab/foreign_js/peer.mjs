@@ -24,6 +24,7 @@ import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
+import { preSharedKey } from '@libp2p/pnet'
 import { plaintext } from '@libp2p/plaintext'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
@@ -40,7 +41,8 @@ const NOISE = randomBytes(1024 * 1024) // what is sent is cut from this, never f
 
 const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', rsa: 'RSA' }
 const SECURITY = { noise, tls, plaintext }
-const MUXERS = { yamux, mplex }
+// Tests open more streams at once than the five a second after which mplex ends the connection.
+const MUXERS = { yamux, mplex: () => mplex({ disconnectThreshold: 10_000 }) }
 const FULL_DUPLEX = { maxInboundStreams: STREAMS, maxOutboundStreams: STREAMS }
 
 let node
@@ -152,17 +154,24 @@ const commands = {
     private_key: key,
     listen = ['/ip4/127.0.0.1/tcp/0'],
     security = ['noise'],
-    muxers = ['yamux']
+    muxers = ['yamux'],
+    tls_key: tlsKey,
+    tls_cert: tlsCert,
+    swarm_key: swarmKey
   }) {
     if (node != null) throw new Error('already started')
     if (KEY_TYPES[type] == null) throw new TypeError(`no key type is called ${type}`)
     const privateKey = key == null
       ? await generateKeyPair(KEY_TYPES[type])
       : privateKeyFromProtobuf(Buffer.from(key, 'hex'))
+    const transports = [tcp(), webSockets(tlsKey == null ? {} : { https: { key: tlsKey, cert: tlsCert } })]
+    // Its code is native and not made for every machine, so it is loaded only where asked for.
+    if (listen.some(addr => addr.includes('/quic-v1'))) transports.push((await import('@chainsafe/libp2p-quic')).quic())
     node = await createLibp2p({
       privateKey,
       addresses: { listen },
-      transports: [tcp(), webSockets()],
+      transports,
+      connectionProtector: swarmKey == null ? undefined : preSharedKey({ psk: Buffer.from(swarmKey) }),
       connectionEncrypters: pick(SECURITY, security, 'secure channel'),
       streamMuxers: pick(MUXERS, muxers, 'muxer'),
       // Tests connect more often from one address than the five times a second that are let in otherwise.

@@ -50,23 +50,31 @@ class Meeting:
         return connection
 
 
+LIMITS = lab.Limits(max_streams_per_protocol_and_peer=128)  # a hundred at once, and some
+
+
 async def look_up(key: bytes) -> bytes | None:
     return FETCHED.get(key)
 
 
-def our_host(key: lab.KeyPair | None = None) -> lab.Host:
-    return lab.Host(
-        key=key,
-        listen=["/ip4/127.0.0.1/tcp/0"],
-        services=[lab.Identify(), lab.Ping(), lab.Echo(), lab.Perf(), lab.Fetch(look_up)],
-        limits=lab.Limits(max_streams_per_protocol_and_peer=128),  # a hundred at once, and some
-    )
+def our_host(key: lab.KeyPair | None = None, **parts: Any) -> lab.Host:
+    defaults: dict[str, Any] = {
+        "listen": ["/ip4/127.0.0.1/tcp/0"],
+        "services": [lab.Identify(), lab.Ping(), lab.Echo(), lab.Perf(), lab.Fetch(look_up)],
+        "limits": LIMITS,
+    }
+    return lab.Host(key, **(defaults | parts))
 
 
 @asynccontextmanager
-async def meet(kind: str, key: lab.KeyPair | None = None, **options: Any) -> AsyncIterator[Meeting]:
-    """Both peers, not yet connected. `options`: see `ForeignPeer.start`."""
-    async with our_host(key) as host, await PEERS[kind](**options) as theirs:
+async def meet(
+    kind: str,
+    key: lab.KeyPair | None = None,
+    parts: dict[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Meeting]:
+    """Both peers, not yet connected. `parts`: of our host; `options`: see `ForeignPeer.start`."""
+    async with our_host(key, **(parts or {})) as host, await PEERS[kind](**options) as theirs:
         meeting = Meeting(host, theirs)
         host.on_connect(meeting.opened.put_nowait)
         host.on_disconnect(meeting.closed.put_nowait)

@@ -13,9 +13,12 @@ import json
 import os
 import platform
 import random
+import ssl
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -124,6 +127,20 @@ def describe(connection: INetConn) -> dict[str, Any]:
     }
 
 
+def tls_contexts(
+    key: str | None, cert: str | None
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """For /wss: a server's with this key and certificate (PEM), and a client's that trusts the same."""
+    if key is None or cert is None:
+        return None, None
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chain.pem"
+        path.write_text(key + cert)
+        server.load_cert_chain(path)
+    return server, ssl.create_default_context(cadata=cert)
+
+
 class Notify:
     """Tells of connections as they come and go."""
 
@@ -174,6 +191,9 @@ class Peer:
         listen: list[str] | None = None,
         security: list[str] | None = None,
         muxers: list[str] | None = None,
+        tls_key: str | None = None,
+        tls_cert: str | None = None,
+        swarm_key: str | None = None,
     ) -> dict[str, Any]:
         if private_key is None:
             key = KEY_MAKERS[key_type]()
@@ -181,7 +201,11 @@ class Peer:
             private = deserialize_private_key(bytes.fromhex(private_key))
             key = KeyPair(private, private.get_public_key())
         addrs = [Multiaddr(text) for text in listen or ["/ip4/127.0.0.1/tcp/0"]]
+        server, client = tls_contexts(tls_key, tls_cert)
         host = new_host(
+            tls_server_config=server,
+            tls_client_config=client,
+            psk=None if swarm_key is None else swarm_key.split()[-1],
             key_pair=key,
             sec_opt=dict(SECURITY[name](key) for name in security or ["noise"]),
             muxer_opt=dict(MUXERS[name] for name in muxers or ["yamux"]),
