@@ -83,6 +83,7 @@ class TlsSession:
         "_connection",
         "_expected_peer",
         "_heard",
+        "_is_broken",
         "_is_dialer",
         "_muxers",
         "_now",
@@ -114,6 +115,7 @@ class TlsSession:
         self._buffer = b""  # an unfinished record
         self._sent = self._received = 0  # records
         self._heard = False  # any application data
+        self._is_broken = False  # the remote broke a rule
         self.probe = probe if probe is not None else Probe(layer="security")
         self.remote_peer: PeerId | None = None
         self.is_finished = self.is_ended = False
@@ -146,36 +148,56 @@ class TlsSession:
             in `data_to_send` then.
         """
         plaintexts = []
+        tracing = bool(self.probe.trace.listeners)
+        together = self.is_finished and not tracing
         try:
-            for record in self._records(data):
-                self._connection.bio_write(record)
-                plaintext = self._read() if self.is_finished else self._advance()
-                if plaintext:
-                    plaintexts.append(plaintext)
-                if self.probe.trace.listeners:
-                    self.probe.emit("received", TlsRecord(bytes(record), plaintext), self._received)
-                self._received += 1
+            for records, count in self._records(data, together):
+                self._connection.bio_write(records)
+                for _ in range(count):
+                    plaintext = self._read() if self.is_finished else self._advance()
+                    if plaintext:
+                        plaintexts.append(plaintext)
+                    if tracing:
+                        record = TlsRecord(bytes(records), plaintext)
+                        self.probe.emit("received", record, self._received)
+                    self._received += 1
         except SSL.Error as error:
+            self._is_broken = True
             raise self._translate(error) from None
+        except LabError:
+            self._is_broken = True
+            raise
         return plaintexts
 
-    def _records(self, data: bytes) -> Iterator[memoryview]:
-        """The records that `data` completes; only one that is cut is copied."""
+    def _records(self, data: bytes, together: bool) -> Iterator[tuple[memoryview, int]]:
+        """The records that `data` completes, and how many: one by one, or as many as stand there.
+
+        Only one that is cut is copied. OpenSSL takes many at once in half the time.
+        """
         view = memoryview(data)
         while self._buffer:
             missing = record_length(self._buffer) - len(self._buffer)
             if not missing:
                 record, self._buffer = self._buffer, b""
-                yield memoryview(record)
+                yield memoryview(record), 1
             elif view:
                 self._buffer += view[:missing]
                 view = view[missing:]
             else:
                 return
-        while len(view) >= RECORD_HEADER and len(view) >= (end := record_length(view)):
-            yield view[:end]
-            view = view[end:]
-        self._buffer = bytes(view)
+        end = count = 0
+        while len(view) - end >= RECORD_HEADER:
+            length = record_length(view[end : end + RECORD_HEADER])
+            if len(view) - end < length:
+                break
+            end += length
+            count += 1
+            if not together:
+                yield view[:end], 1
+                view, end, count = view[end:], 0, 0
+        if count:
+            yield view[:end], count
+        self._buffer = bytes(view[end:])
 
     def _advance(self) -> bytes:
         """The next step of the handshake, if enough has arrived for it."""
@@ -243,6 +265,8 @@ class TlsSession:
         """
         if not self.is_finished:
             raise LocalError("the handshake is not finished")
+        if self._is_broken:
+            raise ConnectionLost("TLS has given this connection up")
         plaintext = memoryview(data)
         size = len(plaintext)
         if not self.probe.trace.listeners:
