@@ -191,7 +191,7 @@ def test_a_message_ends_at_65535_bytes() -> None:
 
 
 def test_the_last_nonce_is_never_used() -> None:
-    """Spec: the nonce 2^64-1 is reserved. Once the others are used up the key is dead, both ways."""
+    """By the spec the nonce 2^64-1 is reserved. Once the others are used up the key is dead, both ways."""
     secret = bytes(32)
     sender, receiver = CipherState(secret, MAX_NONCE - 1), CipherState(secret, MAX_NONCE - 1)
     sealed = sender.encrypt(b"the last")
