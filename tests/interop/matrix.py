@@ -91,4 +91,5 @@ def describe(step: str, error: BaseException) -> str:
         text = f"{type(error).__name__}: {text}"
     text = re.sub(r"\b(12D3Koo|Qm|16Uiu2HA)\w+", "…", text)
     text = re.sub(r"\b(tcp|udp)/\d+|127\.0\.0\.1:\d+", r"\1/…", text).replace("|", "/")
+    text = re.sub(r"\b([Ss]tream) \d+", r"\1 …", text)
     return f"{step}: {text}"
