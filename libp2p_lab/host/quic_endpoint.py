@@ -83,6 +83,10 @@ class QuicEndpoint(asyncio.DatagramProtocol):
         if link is not None:
             link.receive(data, source)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self.closed = True
+
     def error_received(self, exc: Exception) -> None:
         """ICMP says that somebody is not there. QUIC does not believe it: anybody can forge that."""
 

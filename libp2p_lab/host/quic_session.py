@@ -24,6 +24,7 @@ from aioquic.quic.connection import (
     QuicConnectionState,
 )
 from aioquic.quic.packet import QuicFrameType
+from aioquic.quic.stream import QuicStreamSender
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -274,12 +275,7 @@ class QuicSession:
     @property
     def is_idle(self) -> bool:
         """Whether everything written has arrived."""
-        return all(
-            stream.sender.buffer_is_empty
-            and not len(stream.sender._buffer)
-            and (stream.sender._buffer_fin is None or stream.sender.is_finished)
-            for stream in self._quic._streams.values()
-        )
+        return all(_has_arrived(stream.sender) for stream in self._quic._streams.values())
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Queue the goodbye."""
@@ -316,7 +312,7 @@ class QuicSession:
     def unsent(self, stream_id: int) -> int:
         """As `MuxerSession.unsent`."""
         stream = self._quic._streams.get(stream_id)
-        if stream is None:
+        if stream is None or stream.sender._reset_error_code is not None:
             return 0
         sender = stream.sender
         return int(sender._buffer_stop - max(sender.highest_offset, sender._buffer_start))
@@ -378,3 +374,10 @@ class QuicSession:
     def _count(self, intake: _Intake, n: int) -> None:
         intake.consumed += n
         self._quic.consumed += n
+
+
+def _has_arrived(sender: QuicStreamSender) -> bool:
+    """Whether everything that was written is acknowledged, the end included, or given up."""
+    if sender._reset_error_code is not None or sender.is_finished:
+        return True
+    return not sender._buffer and sender._buffer_fin is None
