@@ -45,6 +45,7 @@ from libp2p_lab.host import (
     Perf,
     Ping,
     Service,
+    known_peers,
 )
 from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord, PublicKey
 from libp2p_lab.limits import Limits
@@ -142,6 +143,7 @@ __all__ = [
     "close_all",
     "enrol",
     "hint",
+    "known_peers",
     "load_swarm_key",
     "network",
     "predict",

@@ -13,6 +13,7 @@ Read in this order:
     service.py     what those have in common
     http_peer_id_auth.py    peer ids proven over HTTP
     peerstore.py   what a host remembers of others
+    known_peers.py    peers of the public network that anybody may dial
     gater.py       who is refused
     events.py      what the host tells its trace
 
@@ -24,6 +25,7 @@ from libp2p_lab.host.fetch import Fetch
 from libp2p_lab.host.gater import BlockList, Gater
 from libp2p_lab.host.host import Host, PeerRef
 from libp2p_lab.host.identify import Identify, IdentifyInfo
+from libp2p_lab.host.known_peers import known_peers
 from libp2p_lab.host.peerstore import PeerInfo, Peerstore
 from libp2p_lab.host.perf import Perf, PerfResult
 from libp2p_lab.host.ping import Ping
@@ -46,4 +48,5 @@ __all__ = [
     "PerfResult",
     "Ping",
     "Service",
+    "known_peers",
 ]

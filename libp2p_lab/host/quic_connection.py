@@ -34,7 +34,7 @@ from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.connection import ConnectionInfo
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
-from libp2p_lab.multiplexing.muxer import MuxerSession
+from libp2p_lab.multiplexing.muxer import MuxerSession, ResetReceived
 from libp2p_lab.security.tls_certificate import verify_certificate
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import Buffer, ByteStream
@@ -123,10 +123,11 @@ class QuicLink:
             self._finish()
             return
         at = self.session.timer_at()
-        if self._timer is not None and self._timer.when() != at:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and at is not None:
+        timer = self._timer
+        # One that fires too early does no harm and sets itself anew, which is cheaper than to move it each time.
+        if at is not None and (timer is None or timer.when() > at):
+            if timer is not None:
+                timer.cancel()
             self._timer = loop.call_at(at, self._on_timer)
         if self.connection is not None:
             self.connection.after_transmit()
@@ -298,6 +299,9 @@ class QuicConnection(MuxedConnection):
                     stream.stop_writing()
             case HandshakeDone() | AddressIssued() | AddressRetired():
                 pass
+            case ResetReceived(stream_id):
+                self._quic.reset(stream_id)  # libp2p's reset is of both directions, QUIC's of one
+                self._handle(event)
             case _:
                 self._handle(event)
 

@@ -72,14 +72,17 @@ class QuicEndpoint(asyncio.DatagramProtocol):
         self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]
     ) -> None:
         """Give a datagram to its connection."""
-        try:
-            header = pull_quic_header(Buffer(data=data), host_cid_length=ID_LENGTH)
-        except ValueError:
-            return
         source = (addr[0], addr[1])
-        link = self.links.get(header.destination_cid)
-        if link is None:
-            link = self._newcomer(header, len(data), source)
+        if data and not data[0] & 0x80:  # a short header, of which only the id is in the clear
+            link = self.links.get(data[1 : 1 + ID_LENGTH])
+        else:
+            try:
+                header = pull_quic_header(Buffer(data=data), host_cid_length=ID_LENGTH)
+            except ValueError:
+                return
+            link = self.links.get(header.destination_cid)
+            if link is None:
+                link = self._newcomer(header, len(data), source)
         if link is not None:
             link.receive(data, source)
 

@@ -210,8 +210,9 @@ class QuicSession:
                 case quic_events.StreamDataReceived(data, end, stream_id):
                     self._receive(stream_id, data, end, found)
                 case quic_events.StreamReset(stream_id=stream_id):
-                    self._open_if_new(stream_id, found)
-                    found.append(ResetReceived(stream_id))
+                    # After our STOP_SENDING it is only the answer to that.
+                    if self._open_if_new(stream_id, found).reading:
+                        found.append(ResetReceived(stream_id))
                     self._stop_counting(stream_id)
                 case quic_events.StopSendingReceived(stream_id=stream_id):
                     self._open_if_new(stream_id, found)

@@ -314,7 +314,12 @@ class Swarm:
     ) -> None:
         """The dialable addresses that `addr` stands for, each with its transport."""
         try:
-            resolved = await resolve(addr, self._limits, self._look_up)
+            resolved: list[Multiaddr] = []
+            if peer is not None and addr.names == ("dnsaddr",):
+                # Many may share the name; this one alone is meant.
+                resolved = await resolve(addr.with_peer(peer), self._limits, self._look_up)
+            if not resolved:
+                resolved = await resolve(addr, self._limits, self._look_up)
         except DialError as error:
             attempts.extend(error.attempts or [(str(addr), error)])
             return

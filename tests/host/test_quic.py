@@ -188,13 +188,12 @@ async def test_a_clean_end_is_told_to_the_other_side_at_once() -> None:
 
 async def test_a_silent_connection_is_kept_alive_and_a_dead_one_is_not() -> None:
     limits = Limits(quic_idle_timeout=1.0, quic_keepalive=0.2)
-    async with Host(listen=[ANY], limits=limits) as alice:
-        async with Host(limits=limits) as bob:
-            connection = await bob.connect(alice.addrs[0])
-            await asyncio.sleep(1.6)
-            assert connection.is_open
-            connection._link._endpoint._transport.abort()  # bob's machine is gone
-            await until(lambda: not alice.connections)
+    async with Host(listen=[ANY], limits=limits) as alice, Host(limits=limits) as bob:
+        connection = await bob.connect(alice.addrs[0])
+        await asyncio.sleep(1.6)
+        assert connection.is_open
+        connection._link._endpoint._transport.abort()  # bob's machine is gone
+        await until(lambda: not alice.connections)
 
 
 async def test_a_reset_goes_both_ways_and_the_others_stay() -> None:
