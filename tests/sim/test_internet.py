@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from libp2p_lab import QUIC, WebSocket
 from libp2p_lab.errors import ConnectionLost, DialError, LocalError, NotSimulated
 from libp2p_lab.identity import KeyPair
 from libp2p_lab.sim import Deadlock, Internet, Unfinished
@@ -281,3 +282,18 @@ async def test_it_runs_within_a_running_loop() -> None:
         await net.arun_for(5)
         assert net.now == before + 5
         assert await net.arun(bob.ping(alice.peer_id)) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("listen", "part"),
+    [("/ip4/11.9.9.9/udp/4001/quic-v1", QUIC), ("/ip4/11.9.9.9/tcp/4001/ws", WebSocket)],
+)
+def test_quic_and_websocket_run_on_simulated_links_too(listen: str, part: type) -> None:
+    """QUIC's datagrams are lost here as elsewhere, and sent again by the simulated clock."""
+    data = bytes(range(256)) * 400
+    with Internet(seed=3, loss=0.02) as net:
+        alice = net.host(
+            "alice", ip="11.9.9.9", listen=[listen], transports=lambda: (part(),), setup=echo_setup
+        )
+        bob = net.host("bob", listen=(), transports=lambda: (part(),))
+        assert net.run(ask_echo(bob, alice, data)) == data
