@@ -7,7 +7,7 @@ VENV = .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-newest lint unit interop notebooks-test browser interop-peers \
+.PHONY: help lab test test-newest lint unit interop netns notebooks-test browser interop-peers \
         binder bench fuzz properties docs notebooks widgets proto lab-env test-env clean distclean
 
 help:  ## list the commands
@@ -22,7 +22,7 @@ lab: lab-env  ## open JupyterLab at the first notebook (ARGS=--no-browser on a s
 test: test-env  ## every check: lint, types, unit, newest Python, interop, notebooks, browser
 	$(VENV) -m tools.run_tests $(ARGS)
 
-lint unit interop browser binder: test-env  ## one part of `make test`
+lint unit interop netns browser binder: test-env  ## one part of `make test`
 	$(VENV) -m tools.run_tests $@
 
 notebooks-test: test-env  ## one part of `make test`: run all notebooks without a browser

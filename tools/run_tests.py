@@ -21,12 +21,25 @@ from tools import environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
+NAT_TOOLS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+}  # command: package
 SEPARATE = (
     "interop",
     "notebooks",
     "browser",
     "binder",
+    "netns",
 )  # folders of tests/ that are parts of their own
+# Runs a command as root of namespaces of its own, for users who may.
+ROOT_FOR_ITSELF = [
+    *("unshare", "-Urnm", "--propagation", "slave", "sh", "-c"),
+    'mount -t tmpfs t /run && mkdir -p /run/netns && exec "$@"',
+    "_",
+]
 # What the newest Python runs too. The project's own checks need tools that are pinned for older ones.
 NEWEST_SKIPS = ("project", *SEPARATE)
 
@@ -90,22 +103,46 @@ def binder() -> bool:
     return pytest("tests/binder")
 
 
+def netns() -> bool:
+    """NAT boxes against the kernel's, where this machine lets us have network namespaces."""
+    install_nat_tools()
+    is_root = getattr(os, "geteuid", lambda: 1)() == 0
+    inside = [] if is_root or not shutil.which("unshare") else ROOT_FOR_ITSELF
+    look = [*inside, sys.executable, "-m", "tests.netns.kernel"]
+    looked = subprocess.run(look, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if looked.returncode:
+        print(f"not run: {(looked.stdout + looked.stderr).strip()}")
+        return True
+    return run(*inside, sys.executable, "-m", "pytest", "-q", "tests/netns")
+
+
 def install_chromium() -> None:
     """Debian's Chromium, through apt-get, where that is possible; else a line that says what to do."""
-    if CHROMIUM.exists():
-        return
+    if not CHROMIUM.exists():
+        apt_install("chromium")
+
+
+def install_nat_tools() -> None:
+    """What the tests of NAT boxes against the kernel's need, by the same way."""
+    missing = [package for tool, package in NAT_TOOLS.items() if not shutil.which(tool)]
+    if missing and sys.platform == "linux":
+        apt_install(*missing)
+
+
+def apt_install(*packages: str) -> None:
     is_root = getattr(os, "geteuid", lambda: 1)() == 0
     sudo = [] if is_root else ["sudo", "-n"]
     if not shutil.which("apt-get") or (sudo and not run(*sudo, "true")):
-        print(f"{CHROMIUM} is missing. Install it (Debian: sudo apt-get install chromium).")
+        names = " ".join(packages)
+        print(f"Missing: {names}. Install it (Debian: sudo apt-get install {names}).")
         return
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     run(*sudo, *quiet, "update")
-    run(*sudo, *quiet, "install", "--no-install-recommends", "chromium")
+    run(*sudo, *quiet, "install", "--no-install-recommends", *packages)
 
 
 PARTS: dict[str, Callable[[], bool]] = {
-    part.__name__: part for part in (lint, unit, newest, interop, notebooks, browser, binder)
+    part.__name__: part for part in (lint, unit, newest, interop, netns, notebooks, browser, binder)
 }
 
 

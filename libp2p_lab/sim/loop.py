@@ -249,6 +249,9 @@ class SimLoop(base_events.BaseEventLoop):
             if collects:
                 gc.enable()
 
+    def _check_closed(self) -> None:
+        """Tasks that are collected after the end may still call; nobody hears them. `Player` refuses to run again."""
+
     def _process_events(self, event_list: list[Any]) -> None: ...
 
     def _write_to_self(self) -> None: ...

@@ -195,3 +195,7 @@ def _iptables(kind: Kind, inner: str) -> list[str]:
         rules.append(f"-A {chain} -m conntrack --ctstate {states} -j ACCEPT")
         rules.append(f"-A {chain} -i wan -j DROP")
     return rules
+
+
+if __name__ == "__main__":  # says why the tests cannot run here, and fails, if they cannot
+    sys.exit(why_not() or None)
