@@ -3,13 +3,15 @@
 Inside, and only inside, and only in the thread that runs the simulation at that moment:
 
     os.urandom, secrets, uuid4, fresh X25519, Ed25519 and P-256 keys    from the seed
+    ECDSA signatures, by keys and in certificates                       by RFC 6979, the same each time
     random.random() and its sisters             from the seed too; afterwards the generator is put back
     time.time(), monotonic(), perf_counter() …  the virtual time
     network interfaces (ifaddr)                 those of the simulated machine
     a real socket, a thread, a process, time.sleep                      `NotSimulated`
 
 Outside, the originals are in their places: no key can come from a seed by accident. What cannot be reached from here
-are OpenSSL's own secrets (TLS session keys by pyOpenSSL) and `datetime.now()`; they change no length and no moment.
+are OpenSSL's own secrets (TLS session keys by pyOpenSSL), `datetime.now()`, and what a library keeps in the order of
+addresses in memory, as aioquic does with its streams: runs with QUIC are alike, and not the same to the packet.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
 from libp2p_lab.errors import NotSimulated
@@ -180,6 +183,8 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     yield x, "generate", _made(x.generate, x.from_private_bytes)
     yield ed, "generate", _made(ed.generate, ed.from_private_bytes)
     yield ec, "generate_private_key", _made_on_a_curve(ec.generate_private_key)
+    yield ec.ECDSA, "__init__", _signed_alike(vars(ec.ECDSA)["__init__"])
+    yield x509.CertificateBuilder, "sign", _certified_alike(x509.CertificateBuilder.sign)
     with contextlib.suppress(ImportError):
         import ifaddr
 
@@ -227,6 +232,26 @@ def _made_on_a_curve(original: Callable[..., Any]) -> Callable[..., Any]:
         return ec.derive_private_key(number, curve)
 
     return generate_private_key
+
+
+def _signed_alike(original: Callable[..., None]) -> Callable[..., None]:
+    """RFC 6979: the same signature for the same message, where else its very length is drawn anew each time."""
+
+    def init(self: ec.ECDSA, algorithm: Any, deterministic_signing: bool = False) -> None:
+        original(self, algorithm, deterministic_signing or _here.simulation is not None)
+
+    return init
+
+
+def _certified_alike(original: Callable[..., x509.Certificate]) -> Callable[..., x509.Certificate]:
+    def sign(
+        builder: x509.CertificateBuilder, private_key: Any, *args: Any, **options: Any
+    ) -> x509.Certificate:
+        if _here.simulation is not None and isinstance(private_key, ec.EllipticCurvePrivateKey):
+            options.setdefault("ecdsa_deterministic", True)
+        return original(builder, private_key, *args, **options)
+
+    return sign
 
 
 def _adapters(original: Callable[..., Any]) -> Callable[..., Any]:
