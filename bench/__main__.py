@@ -1,6 +1,6 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
-Parts: throughput, ping, streams, connections, imports, memory, hosts, widgets. Without a name all of them run.
+Parts: throughput, ping, streams, connections, imports, memory, hosts, sim, widgets. Without a name all of them run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench import connections, hosts, imports, memory, ping, streams, throughput, widgets
+from bench import connections, hosts, imports, memory, ping, sim, streams, throughput, widgets
 from bench.report import Row, table
 
 PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "imports": imports.measure,
     "memory": memory.measure,
     "hosts": hosts.measure,
+    "sim": sim.measure,
     "widgets": widgets.measure,
 }
 
