@@ -1,4 +1,4 @@
-"""The virtual internet: hosts brought up with five connections each, an idle hour, memory, and growth with the number."""
+"""The virtual internet: hosts brought up with five connections each, an idle hour, memory, growth with their number."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from libp2p_lab.sim.loop import MACHINE, SimLoop
 from libp2p_lab.sim.machine import Machine, check_part
 from libp2p_lab.sim.names import Names
 from libp2p_lab.sim.nat_box import NatBox
+from libp2p_lab.sim.nat_pmp import PORT as nat_pmp_port
+from libp2p_lab.sim.nat_pmp import NatPmp
 from libp2p_lab.sim.nat_table import FIREWALL, PORT_RESTRICTED, NatBehaviour
 from libp2p_lab.sim.network import Network, Side
 from libp2p_lab.sim.pipe import Pipe
@@ -238,6 +240,7 @@ class Internet:
         delay: float = 0.0,
         up: float | None = None,
         down: float | None = None,
+        nat_pmp: bool = False,
     ) -> NatBox:
         """A NAT box: put hosts behind it with `net.host(…, nat=box)`.
 
@@ -250,6 +253,7 @@ class Internet:
             region: where it stands.
             delay: seconds to the next router outside, one way.
             up, down: bandwidth in bytes a second, shared by all behind it.
+            nat_pmp: whether it opens ports when asked by NAT-PMP at its inner address, `box.gateway`.
         """
         with self.player.paused():
             name = name if name is not None else self._next_name("nat")
@@ -274,7 +278,19 @@ class Internet:
             self.network.boxes[name] = box
             within = outer.name if outer is not None else ""
             self.network.tell(BoxAdded(name, box.ips, box.region, within, str(behaviour)))
+            if nat_pmp:
+                self._answer_nat_pmp(box)
         return box
+
+    def _answer_nat_pmp(self, box: NatBox) -> None:
+        """Put a machine at the box's inner address that answers NAT-PMP."""
+        gateway = self.machine(f"{box.name} gateway", nat=box, ip=box.gateway)
+        opening = self.loop.create_datagram_endpoint(
+            lambda: NatPmp(box, self.loop.time), local_addr=(box.gateway, nat_pmp_port)
+        )
+        task = gateway.create_task(opening)
+        if not self.loop.is_running():
+            self.player.run_until([task], self.now)
 
     def firewall(self, name: str | None = None, **options: Any) -> NatBox:
         """A firewall: lets in what was asked for, and translates nothing. Arguments as `nat`."""

@@ -74,6 +74,11 @@ class NatBox:
         return f"<NatBox {self.name} {' '.join(self.ips)}: {self.behaviour}>"
 
     @property
+    def gateway(self) -> str:
+        """Its address inside."""
+        return f"{self.network}1"
+
+    @property
     def rejects(self) -> bool:
         """Whether who is not let in is told so."""
         return self.behaviour.rejects

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import itertools
 import random
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -315,3 +317,53 @@ def test_the_probes_see_the_relay() -> None:
     assert found["udp mapping"] == "endpoint-independent"
     assert found["udp port kept"]
     assert probe.OBSERVERS
+
+
+class Asks(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.answers.put_nowait(data)
+
+
+async def ask(gateway: str, *requests: bytes) -> list[bytes]:
+    loop = asyncio.get_running_loop()
+    transport, asks = await loop.create_datagram_endpoint(Asks, remote_addr=(gateway, 5351))
+    answers = []
+    for request in requests:
+        transport.sendto(request)
+        answers.append(await asks.answers.get())
+    transport.close()
+    return answers
+
+
+def test_ports_are_opened_by_nat_pmp_and_closed_again() -> None:
+    """RFC 6886: the external address, a mapping, its end, and what is refused."""
+    with Internet(seed=1) as net:
+        home = net.nat("home", nat_pmp=True)
+        [inside] = behind(net, "inside", box=home)
+        outside = net.host("outside")
+        addr = f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"
+        open_port = struct.pack(">BBHHHI", 0, 2, 0, 4001, 4001, 3600)
+        requests = b"\0\0", open_port, b"\1\0", b"\0\x09"
+        external, mapped, version, unknown = net.run(inside.run(ask(home.gateway, *requests)))
+        assert external[8:12] == socket.inet_aton(home.ips[0])
+        assert struct.unpack(">BBH", mapped[:4]) == (0, 130, 0)
+        assert struct.unpack(">HHI", mapped[8:]) == (4001, 4001, 3600)
+        assert (version[2:4], unknown[2:4]) == (b"\0\1", b"\0\5")
+        net.run(outside.connect(addr))
+        close_port = struct.pack(">BBHHHI", 0, 2, 0, 4001, 0, 0)
+        net.run(inside.run(ask(home.gateway, close_port)))
+        with pytest.raises(DialError, match="no connection within"):
+            net.run(net.host("later").connect(addr))
+
+
+def test_ports_opened_by_nat_pmp_end_by_themselves() -> None:
+    with Internet(seed=1) as net:
+        home = net.nat("home", nat_pmp=True)
+        [inside] = behind(net, "inside", box=home)
+        net.run(inside.run(ask(home.gateway, struct.pack(">BBHHHI", 0, 2, 0, 4001, 4001, 60))))
+        net.run_for(61)
+        with pytest.raises(DialError, match="no connection within"):
+            net.run(net.host().connect(f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"))
