@@ -36,6 +36,36 @@ def open_at(lab: LabPage, notebook: str, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", SIZES)
+def test_notebook_00_is_used_as_it_says(lab: LabPage, width: int) -> None:
+    open_at(lab, "00_intro.ipynb", width)
+    page = lab.page
+    expect(page.locator(".lab")).to_have_count(5)  # two maps, a chart, a lens, a stack
+    pictures(lab, "notebook-00", width)
+
+    first_map = page.locator(".lab").filter(has=page.locator(".lab-dot[aria-label^=alice]"))
+    expect(first_map.locator(".lab-dot")).to_have_count(2)
+    first_map.locator(".lab-dot[aria-label^=alice]").click()
+    card = first_map.locator(".lab-card")
+    expect(card).to_contain_text("12D3KooW")
+    expect(card).to_contain_text("/chat/1.0.0")  # the reader's own protocol, among the others
+    card.get_by_label("the host that dials or pings").select_option(label="bob")
+    card.locator("[data-act=ping]").click()
+    expect(card.get_by_role("status")).to_contain_text("alice answered in")
+    lab.screenshot(f"notebook-00-{width}-card")
+
+    lens = page.locator(".lab").filter(has=page.get_by_role("button", name="step forward"))
+    rows = lens.locator(".lab-row")
+    expect(rows.filter(has_text="Noise handshake")).to_have_count(6)  # three, at two ends
+    rows.first.click()
+    lens.get_by_role("button", name="step forward").click()
+    expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    rows.filter(has_text="handshake 1").first.click()
+    expect(lens.locator(".lab-detail")).to_contain_text("e: ephemeral public key")
+    lab.screenshot(f"notebook-00-{width}-lens")
+    assert lab.page_errors == []
+
+
+@pytest.mark.parametrize("width", SIZES)
 def test_notebook_01_is_used_as_it_says(lab: LabPage, width: int) -> None:
     open_at(lab, "01_identity.ipynb", width)
     page = lab.page
