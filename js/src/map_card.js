@@ -187,7 +187,7 @@ export class Card {
     curve.height = height * ratio;
     const context = curve.getContext("2d");
     context.scale(ratio, ratio);
-    const top = Math.max(...rates.flatMap((one) => [one.out, one.in]), 1);
+    const top = Math.max(...this.rates.flatMap((one) => [one.out, one.in]), 1);
     for (const [key, variable] of [
       ["out", "--lab-p0"],
       ["in", "--lab-p3"],
