@@ -40,7 +40,7 @@ Read in this order:
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
 
-Left out: UPnP and PCP answering (NAT-PMP is there), routing tables, the congestion of the core, fragments, TCP keepalive
+Left out: UPnP and PCP answering (NAT-PMP is there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.
 """
 

@@ -2,7 +2,7 @@
 
     external address    request   0 0
                         response  0 128, result (2), seconds since the box's start (4), address (4)
-    mapping             request   0 op (1: UDP, 2: TCP), reserved (2), inner port (2), wanted outer port (2), lifetime (4)
+    mapping             request   0 op (1: UDP, 2: TCP), reserved (2), inner port (2), outer port (2), lifetime (4)
                         response  0 128+op, result (2), seconds (4), inner port (2), outer port (2), lifetime (4)
 
 A lifetime of 0 ends the mapping. Results: 0 success, 1 version, 2 refused, 4 no port free, 5 unknown operation.
