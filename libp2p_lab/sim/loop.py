@@ -230,11 +230,11 @@ class SimLoop(base_events.BaseEventLoop):
             gc.collect(1)
 
     def run(self, limit: float | None, must_end: bool) -> None:
-        """Run until `stop`, or to the moment `limit`, in this thread.
+        """Run until it is stopped, or to the moment `limit`, in this thread.
 
         Args:
             limit: the moment; None for none.
-            must_end: whether somebody waits for `stop`.
+            must_end: whether somebody waits for the loop to be stopped.
 
         Raises: `Deadlock` if `must_end` and nothing can ever happen again.
         """
