@@ -22,7 +22,9 @@ async def resets(stream) -> None:
     raise StreamReset("given up")
 
 
-@pytest.mark.parametrize("listen", ["/ip4/127.0.0.1/tcp/0", "/memory/0"])
+@pytest.mark.parametrize(
+    "listen", ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1", "/memory/0"]
+)
 @pytest.mark.parametrize("knows", [False, True], ids=["asks", "knows that it is spoken"])
 @pytest.mark.parametrize("handler", [fails, resets])
 async def test_a_handler_that_fails_at_once_shows_at_the_first_read(listen, knows, handler) -> None:
