@@ -70,8 +70,17 @@ def lint() -> bool:
     return all(results)
 
 
+def on_all_cores(by: str) -> list[str]:
+    """Options that share the tests among processes; four at the most, for many tests take memory and sockets.
+
+    Args:
+        by: "worksteal" for tests that stand alone, "loadfile" to keep the tests of a file together.
+    """
+    return ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", by]
+
+
 def unit() -> bool:
-    return pytest("tests", *without(SEPARATE))
+    return pytest("tests", *without(SEPARATE), *on_all_cores("worksteal"))
 
 
 def newest() -> bool:
@@ -82,16 +91,17 @@ def newest() -> bool:
         print(f"No Python newer than {platform.python_version()} here: its run is the newest's.")
         return True
     print(f"The newest Python of this machine is 3.{minor}.")
-    return pytest("tests", *without(NEWEST_SKIPS), "--hypothesis-profile=short", python=python)
+    quick = ["--hypothesis-profile=short", *on_all_cores("worksteal")]
+    return pytest("tests", *without(NEWEST_SKIPS), *quick, python=python)
 
 
 def interop() -> bool:
     installed = run(sys.executable, "-m", "tools.install_interop")
-    return pytest("tests/interop") and installed
+    return pytest("tests/interop", *on_all_cores("loadfile")) and installed
 
 
 def notebooks() -> bool:
-    return pytest("tests/notebooks")
+    return pytest("tests/notebooks", *on_all_cores("loadfile"))
 
 
 def browser() -> bool:

@@ -155,6 +155,8 @@ class Identify:
         self._pushes = asyncio.Semaphore(1)
         self._next_push: dict[PeerId, float] = {}  # when a peer may push again
         self._push_task: asyncio.Task[None] | None = None
+        self._version = 0  # of what we say of ourselves
+        self._told: dict[int, int] = {}  # by connection, the version that it was told last
 
     def attach(self, host: Host) -> None:
         """As `Service.attach`."""
@@ -178,6 +180,7 @@ class Identify:
         task = self._asking.pop(connection.id, None)
         if task is not None:
             task.cancel()
+        self._told.pop(connection.id, None)
         if not self._host.is_connected(connection.remote_peer):
             self._results.pop(connection.remote_peer, None)
             self._next_push.pop(connection.remote_peer, None)
@@ -262,6 +265,8 @@ class Identify:
         host.peerstore.add_addrs(peer, record.addrs if record is not None else addrs)
         if connection.probe.trace.listeners:
             connection.probe.emit("event", Identified(str(peer), info.agent, info.protocols))
+        if self._is_behind(connection):  # we changed between our answer and this
+            self._push_soon()
 
     def _take_record(self, peer: PeerId, envelope: bytes) -> PeerRecord | None:
         if not envelope:
@@ -297,6 +302,7 @@ class Identify:
 
     async def _send(self, stream: MuxedStream) -> None:
         probe = stream.probe.on("identify")
+        self._told[stream.connection.id] = self._version
         message = self._message(stream.connection)
         if probe.trace.listeners:
             probe.emit("sent", message)
@@ -308,19 +314,32 @@ class Identify:
 
     def _changed(self) -> None:
         """Our protocols or addresses changed: tell everybody, once for all changes made in one go."""
+        self._version += 1
+        self._push_soon()
+
+    def _push_soon(self) -> None:
         if self._push_task is None or self._push_task.done():
             self._push_task = self._host.create_task(self._push_to_all())
 
     async def _push_to_all(self) -> None:
-        await asyncio.sleep(0)  # let the caller finish what it is changing
-        connections = [
-            connection
-            for connection in self._host.connections
-            if PUSH_PROTOCOL_ID in self._host.peerstore.protocols(connection.remote_peer)
-        ]
-        async with asyncio.TaskGroup() as tasks:
-            for connection in connections:
-                tasks.create_task(self._push(connection))
+        """Push to whoever is behind, until nobody is: things may change again while we push."""
+        while True:
+            await asyncio.sleep(0)  # let the caller finish what it is changing
+            behind = [c for c in self._host.connections if self._is_behind(c)]
+            if not behind:
+                return
+            async with asyncio.TaskGroup() as tasks:
+                for connection in behind:
+                    self._told[connection.id] = self._version
+                    tasks.create_task(self._push(connection))
+            # Whoever reads our pushes bounds their number, as we do: what changes meanwhile waits its turn.
+            await asyncio.sleep(self._host.limits.identify_push_interval)
+
+    def _is_behind(self, connection: MuxedConnection) -> bool:
+        """Whether a peer was told something older, and takes pushes."""
+        told = self._told.get(connection.id, self._version)
+        spoken = self._host.peerstore.protocols(connection.remote_peer)
+        return told < self._version and PUSH_PROTOCOL_ID in spoken
 
     async def _push(self, connection: MuxedConnection) -> None:
         try:

@@ -19,7 +19,7 @@ from libp2p_lab.widgets.static_form import opened, page, table, text_table
 from libp2p_lab.widgets.view import Batch, View
 from libp2p_lab.widgets.wire_log import Row, WireLog
 
-INTERVAL = 0.1  # seconds: ten batches a second
+INTERVAL = 0.05  # seconds: twenty batches a second
 MAX_BATCH = 100  # rows; what comes faster is counted, kept, and saved, but not listed
 MAX_SNAPSHOT = 1500
 STATIC_ROWS = 60

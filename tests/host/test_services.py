@@ -135,6 +135,16 @@ async def test_changes_are_pushed() -> None:
         assert (await bob.identify_result(alice.peer_id)).record.seq == 2
 
 
+async def test_changes_while_others_are_pushed_are_not_lost() -> None:
+    async with Host(listen=[TCP_ADDR]) as alice, Host() as bob:
+        await bob.connect(alice.addrs[0])
+        for n in range(50):  # from before they know each other until long after
+            alice.set_handler(f"/new/{n}", _nothing)
+            for _ in range(n % 7):
+                await asyncio.sleep(0)
+        await until(lambda: "/new/49" in bob.peerstore.protocols(alice.peer_id))
+
+
 async def _nothing(stream) -> None:
     pass
 
