@@ -263,10 +263,15 @@ class Swarm:
             raise DialError(f"the gater refuses to dial {peer}")
         targets: dict[Multiaddr, Transport | PeerTransport] = {}
         attempts: list[tuple[str, BaseException]] = []
-        for addr in addrs:
-            await self._add_targets(peer, addr, targets, attempts)
-        for addr in known:
-            await self._add_known(peer, addr, targets, attempts)
+        try:
+            async with asyncio.timeout(self._limits.dial_timeout):
+                for addr in addrs:
+                    await self._add_targets(peer, addr, targets, attempts)
+                for addr in known:
+                    await self._add_known(peer, addr, targets, attempts)
+        except TimeoutError:  # what is resolved by now must do
+            slow = TimeoutError("names take too long to resolve")
+            attempts.append((str(peer or "anybody"), slow))
         if not targets:
             raise DialError(f"no address to dial {peer or 'anybody'} at:", attempts)
 

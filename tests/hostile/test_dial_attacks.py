@@ -114,3 +114,20 @@ async def test_s58_ten_thousand_addresses_of_one_victim() -> None:
             await host.connect(PeerInfo(NOBODY, addrs))
         assert len(dialed) <= limits.max_addresses_dialed
         assert len(caught.value.attempts) <= limits.max_addresses_dialed
+
+
+async def test_s58_names_that_never_resolve_do_not_hold_up_a_dial() -> None:
+    async def silent(name: str) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    names = [Multiaddr(f"/dnsaddr/{n}.example") for n in range(50)]
+    limits = Limits(dial_timeout=0.5)
+    async with (
+        Host(listen=["/memory/0"]) as alice,
+        Host(limits=limits, look_up=silent) as bob,
+    ):
+        with pytest.raises(DialError):
+            await asyncio.wait_for(bob.connect(PeerInfo(NOBODY, names)), 60)
+        found = await bob.connect(PeerInfo(alice.peer_id, [*alice.addrs, *names]))
+        assert found.remote_peer == alice.peer_id

@@ -245,11 +245,12 @@ async def test_explicit_peers_are_dialed_again() -> None:
         limits = lab.Limits(pubsub_explicit_interval=0.1)
         service = lab.GossipSub(FAST, explicit_peers=[friend])
         async with lab.Host(services=[lab.Identify(), service], limits=limits) as bob:
+            connected: list[Any] = []
+            bob.on_connect(connected.append)
             await bob.pubsub.subscribe("t")
-            await until(lambda: alice.peer_id in bob.peers)
+            await until(lambda: len(connected) == 1 and bob.peer_id in alice.peers)
             await alice.disconnect(bob.peer_id)
-            await until(lambda: bob.peer_id not in alice.peers)
-            await until(lambda: alice.peer_id in bob.peers)
+            await until(lambda: len(connected) == 2)
 
 
 async def test_peer_exchange_brings_pruned_peers_together() -> None:
