@@ -97,6 +97,7 @@ CHAPTERS: tuple[Chapter, ...] = (
             "multiplexing.yamux",
             "multiplexing.mplex_frames",
             "multiplexing.mplex",
+            "host.resources",
         ),
         specs=(
             "yamux/README.md",

@@ -119,10 +119,15 @@ class LimitExceeded(LabError):
     Attributes:
         limit: the limit's name, as in `libp2p_lab.limits`.
         value: what was asked for, in the limit's unit.
+        scope: who was to pay for it, where several do: "system", "peer 12D3…"; "" where only one can be meant.
     """
 
-    def __init__(self, limit: str, value: float, allowed: float | None = None) -> None:
+    def __init__(
+        self, limit: str, value: float, allowed: float | None = None, *, scope: str = ""
+    ) -> None:
         bound = "" if allowed is None else f" (allowed: {allowed})"
-        super().__init__(f"limit {limit} exceeded: {value}{bound}")
+        payer = f" of the scope {scope}" if scope else ""
+        super().__init__(f"limit {limit}{payer} exceeded: {value}{bound}")
         self.limit = limit
         self.value = value
+        self.scope = scope

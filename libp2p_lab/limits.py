@@ -29,16 +29,45 @@ class Limits:
     handshake_timeout: float = (
         10.0  # inbound: from accept to usable; js-libp2p inboundUpgradeTimeout
     )
-    max_pending_inbound: int = 64  # connections not yet usable; go-libp2p transient scope
     max_pending_inbound_per_ip: int = (
-        32  # of them from one address: one flooder cannot take them all
+        32  # connections not yet usable from one address: one flooder cannot take them all
     )
-    max_connections: int = 1024  # in all
-    max_connections_per_peer: int = 8  # go-libp2p: 8
     close_timeout: float = 2.0  # for a polite goodbye, then the connection is cut
     duplicate_grace: float = (
         0.5  # how long the losing one of two simultaneous dials stays open, idle
     )
+
+    # -- resources ------------------------------------------------------------------------------------------
+    # go-libp2p's resource manager has a base and an increase for each GiB that it may use; "go, 7 GiB" is its base
+    # and seven increases, "go" its base alone.
+    max_connections: int = 1024  # in all; go, 7 GiB
+    max_connections_inbound: int = 512  # go, 7 GiB: half, so that a crowd at the door lets us dial
+    max_connections_outbound: int = 1024  # go, 7 GiB
+    max_connections_per_peer: int = 8  # go: 8
+    max_pending: int = 288  # connections not yet usable; go's transient scope, 7 GiB
+    max_pending_inbound: int = 64  # of them inbound
+    max_pending_outbound: int = 288  # of them outbound; go, 7 GiB
+    max_streams: int = 16_384  # open at once, on all connections; go, 7 GiB
+    max_streams_inbound: int = 8192  # go, 7 GiB
+    max_streams_outbound: int = 16_384  # go, 7 GiB
+    max_streams_per_peer: int = 2304  # on all its connections; go, 7 GiB
+    max_streams_per_peer_inbound: int = 1152  # go, 7 GiB
+    max_streams_per_peer_outbound: int = 2304  # go, 7 GiB
+    max_streams_per_connection: int = 2048  # yamux_max_streams in each direction
+    max_streams_per_protocol: int = 5632  # of all peers; go, 7 GiB
+    max_streams_per_protocol_inbound: int = 2304  # go, 7 GiB
+    max_streams_per_protocol_outbound: int = 5632  # go, 7 GiB
+    max_streams_per_protocol_and_peer: int = 64  # inbound, until the handler is done; go: 64
+    max_pending_streams: int = 2048  # without a protocol yet; go's transient scope, 7 GiB
+    max_pending_streams_inbound: int = 1024  # go, 7 GiB
+    max_pending_streams_outbound: int = 2048  # go, 7 GiB
+    max_pending_streams_per_peer: int = 512  # half of the inbound ones: others have the rest
+    max_memory: int = 1 << 30  # bytes that are reserved, in all; go: 128 MiB and 1 GiB for each GiB
+    max_pending_memory: int = 32 << 20  # for what is not proven or has no protocol yet; go
+    max_memory_per_peer: int = 64 << 20  # go
+    max_memory_per_protocol: int = 64 << 20  # go
+    max_memory_per_connection: int = 32 << 20  # go
+    max_memory_per_stream: int = 16 << 20  # go
 
     # -- negotiation ----------------------------------------------------------------------------------------
     negotiation_timeout: float = 10.0  # one stream's multistream-select; go-libp2p: 10 s
@@ -73,7 +102,6 @@ class Limits:
 
     # -- streams --------------------------------------------------------------------------------------------
     write_buffer: int = 256 * 1024  # bytes that one stream may queue before `write` waits
-    max_streams_per_protocol_and_peer: int = 64  # inbound handlers of one protocol for one peer
 
     # -- identify -------------------------------------------------------------------------------------------
     identify_timeout: float = 30.0  # go-libp2p: 30 s; js-libp2p: 5 s

@@ -15,6 +15,8 @@ Read in this order:
     peerstore.py   what a host remembers of others
     known_peers.py    peers of the public network that anybody may dial
     gater.py       who is refused
+    resources.py   how much everybody may have of us, counted
+    metrics.py     those counters, for Prometheus
     events.py      what the host tells its trace
 
 Spec pages: connections/README.md, quic/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from libp2p_lab.errors import LabError, LimitExceeded
+from libp2p_lab.errors import LabError
 from libp2p_lab.host.events import HandlerFailed, StreamEnded, StreamStarted
-from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.host.resources import StreamClaim
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.negotiation.negotiate import respond
@@ -26,7 +25,7 @@ class Handlers:
     """The handlers of one host.
 
     Args:
-        limits: time of a negotiation, streams of one protocol and peer.
+        limits: time of a negotiation.
         on_change: called when the list of protocols changes.
     """
 
@@ -34,8 +33,7 @@ class Handlers:
         self._limits = limits
         self._on_change = on_change
         self._handlers: dict[str, Handler] = {}
-        self._running: Counter[tuple[PeerId, str]] = Counter()
-        self._own_limits: dict[str, int] = {}
+        self._own_limits: dict[str, int | None] = {}
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -45,9 +43,7 @@ class Handlers:
     def set(self, protocol: str, handler: Handler, max_streams_per_peer: int | None = None) -> None:
         """Answer `protocol` by `handler`, in place of any other."""
         self._handlers[protocol] = handler
-        self._own_limits[protocol] = (
-            max_streams_per_peer or self._limits.max_streams_per_protocol_and_peer
-        )
+        self._own_limits[protocol] = max_streams_per_peer
         self._on_change()
 
     def remove(self, protocol: str) -> None:
@@ -55,16 +51,23 @@ class Handlers:
         if self._handlers.pop(protocol, None) is not None:
             self._on_change()
 
-    async def serve(self, stream: MuxedStream) -> None:
-        """Supervise one inbound stream, from its negotiation to its end."""
+    async def serve(self, stream: MuxedStream, claim: StreamClaim) -> None:
+        """Supervise one inbound stream, from its negotiation to its end.
+
+        It is counted until its handler is done: one that the remote opens and resets at once costs us as much as any.
+        """
         try:
-            protocol = await self._negotiate(stream)
+            await self._serve(stream, claim)
+        finally:
+            claim.close()
+
+    async def _serve(self, stream: MuxedStream, claim: StreamClaim) -> None:
+        try:
+            protocol = await self._negotiate(stream, claim)
         except (LabError, OSError) as error:
             self._report_failure(stream, error)
             await stream.reset()
             return
-        key = (stream.connection.remote_peer, protocol)
-        self._running[key] += 1
         try:
             await self._handlers[protocol](stream)
             await stream.close()
@@ -77,19 +80,12 @@ class Handlers:
         except asyncio.CancelledError:
             await stream.reset()
             raise
-        finally:
-            self._running[key] -= 1
-            if not self._running[key]:
-                del self._running[key]
 
-    async def _negotiate(self, stream: MuxedStream) -> str:
+    async def _negotiate(self, stream: MuxedStream, claim: StreamClaim) -> str:
         probe = stream.probe.on("negotiation")
         async with asyncio.timeout(self._limits.negotiation_timeout):
             protocol = await respond(stream, self._handlers, self._limits, probe)
-        peer = stream.connection.remote_peer
-        allowed = self._own_limits[protocol]
-        if self._running[peer, protocol] >= allowed:
-            raise LimitExceeded("streams of " + protocol, allowed + 1, allowed)
+        claim.agree(protocol, self._own_limits[protocol])
         stream.connection.accept(stream.id)
         stream.protocol = protocol
         report_start(stream)

@@ -25,6 +25,7 @@ from libp2p_lab.host.peerstore import PeerInfo, Peerstore
 from libp2p_lab.host.perf import Perf
 from libp2p_lab.host.ping import Ping
 from libp2p_lab.host.quic import QUIC
+from libp2p_lab.host.resources import ResourceManager, StreamClaim
 from libp2p_lab.host.service import Service
 from libp2p_lab.host.swarm import Swarm
 from libp2p_lab.host.upgrade import Upgrader
@@ -85,6 +86,7 @@ class Host:
         peer_id: who we are.
         key: our key pair.
         limits, peerstore, trace, services: as given.
+        resources: what others use of this host, counted.
 
     Raises: `LocalError` if the parts do not make a host.
     """
@@ -124,6 +126,7 @@ class Host:
         self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
         self._change_callbacks: list[Callable[[], None]] = []
         self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
+        self.resources = ResourceManager(self.limits)
         self._handlers = Handlers(self.limits, self._changed)
         self._swarm = Swarm(
             self.peer_id,
@@ -140,6 +143,7 @@ class Host:
             limits=self.limits,
             gater=gater,
             probe=self._probe,
+            resources=self.resources,
             on_stream=self._accept_stream,
             on_stream_end=report_end,
             peer_id_of=peer_id_of,
@@ -365,7 +369,7 @@ class Host:
         """As `open_stream`, on a given connection."""
         try:
             async with asyncio.timeout(self.limits.negotiation_timeout):
-                stream = await connection.open_stream()
+                stream = await self._swarm.open_stream(connection)
                 try:
                     await self._negotiate(stream, protocols)
                 except BaseException:
@@ -385,12 +389,15 @@ class Host:
         if len(protocols) == 1 and protocols[0] in self.peerstore.protocols(peer):
             # The peer said that it speaks this: no need to wait until it says so again.
             stream.expect(negotiation)
+            self._swarm.agree(stream, protocols[0])
             stream.protocol = protocols[0]
         else:
-            stream.protocol = await negotiation.finish()
+            protocol = await negotiation.finish()
+            self._swarm.agree(stream, protocol)
+            stream.protocol = protocol
 
-    def _accept_stream(self, stream: MuxedStream) -> None:
-        self.create_task(self._handlers.serve(stream))
+    def _accept_stream(self, stream: MuxedStream, claim: StreamClaim) -> None:
+        self.create_task(self._handlers.serve(stream, claim))
 
     def handle(
         self, protocol: str, max_streams_per_peer: int | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,12 +22,14 @@ from libp2p_lab.host.events import (
     ConnectionOpened,
     DialFailed,
     DialStarted,
+    HandlerFailed,
     ListenerClosed,
     ListenerOpened,
     UpgradeFailed,
 )
 from libp2p_lab.host.gater import Gater
 from libp2p_lab.host.own_streams import HostParts, PeerTransport
+from libp2p_lab.host.resources import ConnectionClaim, ResourceManager, StreamClaim
 from libp2p_lab.host.upgrade import SecurityRefused, Upgrader
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
@@ -55,7 +56,9 @@ class Swarm:
         limits: how many, how long.
         gater: who is refused; None refuses nobody.
         probe: of the host.
-        on_stream: called with each stream that a remote opens; it must return at once.
+        resources: counts connections and streams, and refuses what is too much.
+        on_stream: called with each stream that a remote opens, and what it is counted as, which whoever takes the
+            stream must close; it must return at once.
         on_stream_end: called with each stream that is over, and how it ended.
         look_up: gives the text records for dnsaddr.
         peer_id_of: the name of the peer that holds a key.
@@ -70,7 +73,8 @@ class Swarm:
         limits: Limits,
         gater: Gater | None,
         probe: Probe,
-        on_stream: Callable[[MuxedStream], None],
+        resources: ResourceManager,
+        on_stream: Callable[[MuxedStream, StreamClaim], None],
         on_stream_end: Callable[[MuxedStream, str], None],
         look_up: LookUpText = look_up_text,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
@@ -85,16 +89,18 @@ class Swarm:
         self._limits = limits
         self._gater = gater
         self._probe = probe
-        self._on_stream = on_stream
-        self._on_stream_end = on_stream_end
+        self._resources = resources
+        self._hand_on_stream = on_stream
+        self._report_stream_end = on_stream_end
         self._look_up = look_up
         self._backoff = Backoff(limits)
         self._peer_id_of = peer_id_of
         self._listeners: list[Listener] = []
         self._numbers = itertools.count(1)
         self._dials: dict[PeerId, asyncio.Future[LabError | OSError | None]] = {}
-        self._pending = 0  # inbound connections that are not usable yet
-        self._pending_from: Counter[str] = Counter()
+        self._admitted: dict[Multiaddr, list[ConnectionClaim]] = {}  # not yet usable
+        self._claims: dict[int, ConnectionClaim] = {}  # by connection
+        self._stream_claims: dict[MuxedStream, StreamClaim] = {}  # of streams that we opened
         self._tasks: asyncio.TaskGroup
         self._parts: HostParts
         self._clock: Callable[[], float]
@@ -145,46 +151,43 @@ class Swarm:
         if refusal is not None:
             self._tasks.create_task(raw.reset())
             return
-        self._tasks.create_task(self._run_inbound(raw, transport))
+        claim = self._admitted_claim(raw.remote_addr)
+        self._tasks.create_task(self._run_inbound(raw, transport, claim))
 
     def admit(self, remote_addr: Multiaddr) -> str | None:
         """As `Door.admit`."""
-        limits = self._limits
-        source = _host_of(remote_addr)
         refusal = None
         if self._gater is not None and not self._gater.allow_accept(remote_addr):
             refusal = "refused by the gater"
-        elif self._pending >= limits.max_pending_inbound:
-            refusal = "too many connections wait for their handshake"
-        elif source and self._pending_from[source] >= limits.max_pending_inbound_per_ip:
-            refusal = f"too many connections from {source} wait for their handshake"
-        elif len(self.connections) >= limits.max_connections:
-            refusal = "too many connections"
-        if refusal is not None:
-            if self._probe.trace.listeners:
-                self._probe.emit("event", UpgradeFailed(str(remote_addr), refusal))
-            return refusal
-        self._pending += 1
-        self._pending_from[source] += 1
-        return None
+        else:
+            try:
+                claim = self._resources.open_connection("inbound", _host_of(remote_addr))
+            except LimitExceeded as error:
+                refusal = f"LimitExceeded: {error}"
+            else:
+                self._admitted.setdefault(remote_addr, []).append(claim)
+        if refusal is not None and self._probe.trace.listeners:
+            self._probe.emit("event", UpgradeFailed(str(remote_addr), refusal))
+        return refusal
 
-    def _settle(self, remote_addr: Multiaddr) -> None:
-        """A connection that was admitted is usable, or gone."""
-        source = _host_of(remote_addr)
-        self._pending -= 1
-        self._pending_from[source] -= 1
-        if not self._pending_from[source]:
-            del self._pending_from[source]
+    def _admitted_claim(self, remote_addr: Multiaddr) -> ConnectionClaim:
+        """What a connection from there was counted as when it was admitted."""
+        claims = self._admitted[remote_addr]
+        claim = claims.pop()
+        if not claims:
+            del self._admitted[remote_addr]
+        return claim
 
     def arrived(self, remote_addr: Multiaddr, connection: MuxedConnection) -> None:
         """As `Door.arrived`."""
-        self._settle(remote_addr)
-        self._tasks.create_task(self._run_arrived(connection))
+        claim = self._admitted_claim(remote_addr)
+        self._tasks.create_task(self._run_arrived(connection, claim))
 
-    async def _run_arrived(self, connection: MuxedConnection) -> None:
+    async def _run_arrived(self, connection: MuxedConnection, claim: ConnectionClaim) -> None:
         try:
-            self._admit_proven(connection)
+            self._admit_proven(connection, claim)
         except LabError as error:
+            claim.close()
             cause = f"{type(error).__name__}: {error}"
             self._report_upgrade(str(connection.id), connection.remote_addr, cause)
             await connection.refuse(str(error))
@@ -193,14 +196,16 @@ class Swarm:
 
     def failed(self, remote_addr: Multiaddr, cause: BaseException) -> None:
         """As `Door.failed`."""
-        self._settle(remote_addr)
+        self._admitted_claim(remote_addr).close()
         self._report_upgrade("", remote_addr, f"{type(cause).__name__}: {cause}")
 
-    async def _run_inbound(self, raw: RawConnection, transport: str) -> None:
+    async def _run_inbound(
+        self, raw: RawConnection, transport: str, claim: ConnectionClaim
+    ) -> None:
         link = str(number := next(self._numbers))
         try:
             async with asyncio.timeout(self._limits.handshake_timeout):
-                connection = await self._upgrade(raw, number, "inbound", transport, None)
+                connection = await self._upgrade(raw, number, "inbound", transport, None, claim)
         except (LabError, OSError) as error:
             self._report_upgrade(link, raw.remote_addr, f"{type(error).__name__}: {error}")
             return
@@ -208,7 +213,8 @@ class Swarm:
             self._report_upgrade(link, raw.remote_addr, f"bug: {type(error).__name__}: {error}")
             return
         finally:
-            self._settle(raw.remote_addr)
+            if number not in self.connections:
+                claim.close()
         await self._run(connection)
 
     # -- dialing --------------------------------------------------------------------------------------------
@@ -281,7 +287,8 @@ class Swarm:
             return connection
 
         def failed(addr: Multiaddr, cause: BaseException) -> None:
-            self._backoff.failed(addr, self._clock())
+            if not isinstance(cause, LimitExceeded):  # ours; the address is as good as before
+                self._backoff.failed(addr, self._clock())
             self._report_failure(peer, addr, cause)
 
         limits = self._limits
@@ -360,20 +367,24 @@ class Swarm:
         if self._probe.trace.listeners:
             self._probe.on("host", link).emit("event", DialStarted(str(peer or ""), str(addr)))
         expected = peer if peer is not None else addr.peer_id
-        if isinstance(transport, PeerTransport):
-            connection = await transport.dial_peer(addr, expected, number, self._parts)
-            try:
-                self._admit_proven(connection)
-            except LabError as error:
-                await connection.refuse(str(error))
-                raise
-            self._tasks.create_task(self._run(connection))
-            return connection
-        raw = await transport.dial(addr)
-        # The race limits the time of each attempt.
-        connection = await self._upgrade(
-            raw, number, "outbound", transport.name, expected, ask_first
-        )
+        claim = self._resources.open_connection("outbound")
+        try:
+            # The race limits the time of each attempt.
+            if isinstance(transport, PeerTransport):
+                connection = await transport.dial_peer(addr, expected, number, self._parts)
+                try:
+                    self._admit_proven(connection, claim)
+                except LabError as error:
+                    await connection.refuse(str(error))
+                    raise
+            else:
+                raw = await transport.dial(addr)
+                connection = await self._upgrade(
+                    raw, number, "outbound", transport.name, expected, claim, ask_first
+                )
+        except BaseException:
+            claim.close()
+            raise
         self._tasks.create_task(self._run(connection))
         return connection
 
@@ -386,6 +397,7 @@ class Swarm:
         direction: StreamDirection,
         transport: str,
         expected: PeerId | None,
+        claim: ConnectionClaim,
         ask_first: bool = False,
     ) -> MuxedConnection:
         """From raw to registered; whatever goes wrong, `raw` is closed."""
@@ -412,7 +424,7 @@ class Swarm:
                 limited=False,
                 opened_at=self._clock(),
             )
-            self._check(info)
+            self._check(info, claim)
             connection = MuxedConnection(
                 upgraded.channel,
                 upgraded.muxer.session(
@@ -430,35 +442,29 @@ class Swarm:
         except BaseException:
             await raw.reset()
             raise
-        self._register(connection)
+        self._register(connection, claim)
         return connection
 
-    def _admit_proven(self, connection: MuxedConnection) -> None:
+    def _admit_proven(self, connection: MuxedConnection, claim: ConnectionClaim) -> None:
         """Check and register a connection that came with everything in it."""
-        self._check(connection.info)
+        self._check(connection.info, claim)
         if self._gater is not None and not self._gater.allow_upgraded(connection):
             raise LocalError("refused by the gater")
-        self._register(connection)
+        self._register(connection, claim)
 
-    def _check(self, info: ConnectionInfo) -> None:
+    def _check(self, info: ConnectionInfo, claim: ConnectionClaim) -> None:
         """Last refusals, now that the peer is proven."""
-        limits = self._limits
         if info.remote_peer == self._peer_id:
             raise LocalError("the other end is this very host")
-        if len(self.connections) >= limits.max_connections:
-            raise LimitExceeded(
-                "max_connections", len(self.connections) + 1, limits.max_connections
-            )
-        held = len(self.to(info.remote_peer)) + 1
-        if held > limits.max_connections_per_peer:
-            raise LimitExceeded("max_connections_per_peer", held, limits.max_connections_per_peer)
+        claim.prove(info.remote_peer)
         if self._gater is not None and not self._gater.allow_secured(
             info.direction, info.remote_peer, info.remote_addr
         ):
             raise LocalError("refused by the gater")
 
-    def _register(self, connection: MuxedConnection) -> None:
+    def _register(self, connection: MuxedConnection, claim: ConnectionClaim) -> None:
         info = connection.info
+        self._claims[connection.id] = claim
         self.connections[connection.id] = connection
         self._by_peer.setdefault(info.remote_peer, []).append(connection)
         if connection.probe.trace.listeners:
@@ -480,6 +486,7 @@ class Swarm:
 
     def _unregister(self, connection: MuxedConnection) -> None:
         del self.connections[connection.id]
+        self._claims.pop(connection.id).close()
         held = self._by_peer[connection.remote_peer]
         held.remove(connection)
         if not held:
@@ -501,6 +508,50 @@ class Swarm:
                 connection.probe.emit("event", closed)
             for callback in self.on_disconnect:
                 callback(connection)
+
+    # -- streams, counted -----------------------------------------------------------------------------------
+
+    def _on_stream(self, stream: MuxedStream) -> None:
+        """A remote opened a stream."""
+        try:
+            claim = self._claims[stream.connection.id].open_stream("inbound")
+        except LimitExceeded as error:
+            self._report_refused(stream, error)
+            self._tasks.create_task(stream.reset())
+            return
+        self._hand_on_stream(stream, claim)
+
+    def _on_stream_end(self, stream: MuxedStream, how: str) -> None:
+        claim = self._stream_claims.pop(stream, None)
+        if claim is not None:
+            claim.close()
+        self._report_stream_end(stream, how)
+
+    async def open_stream(self, connection: MuxedConnection) -> MuxedStream:
+        """As `MuxedConnection.open_stream`, within the limits.
+
+        Raises: `LimitExceeded`, `ConnectionLost`. The caller sets the time limit.
+        """
+        held = self._claims.get(connection.id)
+        if held is None:
+            raise connection.loss()
+        claim = held.open_stream("outbound")
+        try:
+            stream = await connection.open_stream()
+        except BaseException:
+            claim.close()
+            raise
+        self._stream_claims[stream] = claim
+        return stream
+
+    def agree(self, stream: MuxedStream, protocol: str) -> None:
+        """A stream that we opened has its protocol.
+
+        Raises: `LimitExceeded`.
+        """
+        claim = self._stream_claims.get(stream)
+        if claim is not None:  # or else it is over already
+            claim.agree(protocol)
 
     # -- which connection -----------------------------------------------------------------------------------
 
@@ -559,6 +610,12 @@ class Swarm:
     def _report_upgrade(self, link: str, remote_addr: Multiaddr, cause: str) -> None:
         if self._probe.trace.listeners:
             self._probe.on("host", link).emit("event", UpgradeFailed(str(remote_addr), cause))
+
+    def _report_refused(self, stream: MuxedStream, error: LimitExceeded) -> None:
+        if stream.connection.probe.trace.listeners:
+            text = f"LimitExceeded: {error}"
+            failed = HandlerFailed(str(stream.connection.remote_peer), "", text)
+            stream.connection.probe.emit("event", failed)
 
     def _report_failure(self, peer: PeerId | None, addr: Multiaddr, cause: BaseException) -> None:
         if self._probe.trace.listeners:

@@ -28,7 +28,7 @@ from libp2p_lab.trace import Probe
 from libp2p_lab.transports import TCP
 from libp2p_lab.wire import varint
 from libp2p_lab.wire.byte_stream import ByteStream, read_exactly
-from tests.hostile.scene import HELLO, LOOPBACK, PATIENCE, bounded_memory, line, scene
+from tests.hostile.scene import HELLO, LOOPBACK, PATIENCE, Stage, bounded_memory, line, scene
 
 SHORT = Limits(handshake_timeout=0.5, dial_timeout=0.5, negotiation_timeout=0.5, close_timeout=0.5)
 
@@ -121,6 +121,10 @@ async def test_s9_proposals_are_counted() -> None:
 # -- S10: half-open connections --------------------------------------------------------------------
 
 
+def pending(stage: Stage) -> int:
+    return stage.host.resources.usage("transient").connections_inbound
+
+
 async def test_s10_a_thousand_connections_that_say_nothing() -> None:
     limits = Limits(handshake_timeout=1.0, max_pending_inbound_per_ip=32, max_pending_inbound=64)
     async with scene(limits) as stage:
@@ -130,16 +134,16 @@ async def test_s10_a_thousand_connections_that_say_nothing() -> None:
                     *(TCP().dial(stage.host.addrs[0]) for _ in range(50)), return_exceptions=True
                 )
                 await asyncio.sleep(0)
-                assert stage.host._swarm._pending <= 32
+                assert pending(stage) <= 32
                 for one in opened:
                     if not isinstance(one, BaseException):
                         stage._raw.append(one)
                 await stage.bystander.goes_on()
-            while stage.host._swarm._pending:  # dropped when their time is up
+            while pending(stage):  # dropped when their time is up
                 await asyncio.sleep(0.01)
         silent = [reason for reason in stage.reasons() if reason.startswith("TimeoutError")]
         assert len(silent) >= 32
-        assert not stage.host._swarm._pending_from
+        assert not stage.host.resources.usage("source", "127.0.0.1").connections
         await stage.muxed()  # there is room again
 
 

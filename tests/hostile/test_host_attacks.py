@@ -17,6 +17,7 @@ from libp2p_lab import Host
 from libp2p_lab.errors import LabError, NegotiationError, StreamReset
 from libp2p_lab.host.events import HandlerFailed, Identified
 from libp2p_lab.host.identify import PROTOCOL_ID, PUSH_PROTOCOL_ID, IdentifyMessage
+from libp2p_lab.host.resources import Usage
 from libp2p_lab.identity import KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 from libp2p_lab.multiplexing import MuxedStream
@@ -364,7 +365,10 @@ async def test_s60_after_many_attacks_everything_is_as_before(
             await stage.hang_up()
         await stage.alone()
         async with asyncio.timeout(PATIENCE):
-            while stage.host._swarm._pending or len(asyncio.all_tasks()) > tasks:
+            while (
+                stage.host.resources.usage("transient") != Usage()
+                or len(asyncio.all_tasks()) > tasks
+            ):
                 await asyncio.sleep(0.005)
         stage.events.clear()
         gc.collect()
