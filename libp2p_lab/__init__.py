@@ -35,6 +35,7 @@ from libp2p_lab.errors import (
 from libp2p_lab.host import (
     QUIC,
     BlockList,
+    ConnectionManager,
     Echo,
     Fetch,
     Gater,
@@ -90,6 +91,7 @@ __all__ = [
     "TLS",
     "BlockList",
     "ConnectionLost",
+    "ConnectionManager",
     "DialError",
     "Echo",
     "Entry",

@@ -33,6 +33,9 @@ class Limits:
         32  # connections not yet usable from one address: one flooder cannot take them all
     )
     close_timeout: float = 2.0  # for a polite goodbye, then the connection is cut
+    keep_backoff: float = 1.0  # before a peer that shall be kept is dialed again; doubled each time
+    keep_backoff_max: float = 300.0  # the longest such wait; go-libp2p: 5 min
+    trim_interval: float = 1.0  # between two looks at connections too young to be trimmed
     duplicate_grace: float = (
         0.5  # how long the losing one of two simultaneous dials stays open, idle
     )

@@ -14,6 +14,7 @@ Read in this order:
     http_peer_id_auth.py    peer ids proven over HTTP
     peerstore.py   what a host remembers of others
     known_peers.py    peers of the public network that anybody may dial
+    connection_manager.py    how many connections are kept, and which
     gater.py       who is refused
     resources.py   how much everybody may have of us, counted
     metrics.py     those counters, for Prometheus
@@ -22,6 +23,7 @@ Read in this order:
 Spec pages: connections/README.md, quic/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
 """
 
+from libp2p_lab.host.connection_manager import ConnectionManager
 from libp2p_lab.host.echo import Echo
 from libp2p_lab.host.fetch import Fetch
 from libp2p_lab.host.gater import BlockList, Gater
@@ -37,6 +39,7 @@ from libp2p_lab.host.service import Service
 __all__ = [
     "QUIC",
     "BlockList",
+    "ConnectionManager",
     "Echo",
     "Fetch",
     "Gater",

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from libp2p_lab.errors import LocalError, NegotiationError
+from libp2p_lab.host.connection_manager import ConnectionManager
 from libp2p_lab.host.fetch import Fetch
 from libp2p_lab.host.gater import Gater
 from libp2p_lab.host.handlers import Handler, Handlers, report_end, report_start
@@ -335,11 +336,18 @@ class Host:
         if not self.is_connected(connection.remote_peer):
             self.peerstore.set_connected(connection.remote_peer, False)
 
-    def _peer_of(self, ref: PeerRef) -> PeerId:
-        peer, _ = self._resolve_ref(ref)
+    def resolve(self, ref: PeerRef) -> tuple[PeerId, list[Multiaddr]]:
+        """Whom `ref` names, and the addresses in it.
+
+        Raises: `LocalError` for something that names no peer.
+        """
+        peer, addrs = self._resolve_ref(ref)
         if peer is None:
             raise LocalError(f"{ref} names no peer: it must end in /p2p/<id>")
-        return peer
+        return peer, addrs
+
+    def _peer_of(self, ref: PeerRef) -> PeerId:
+        return self.resolve(ref)[0]
 
     # -- streams ----------------------------------------------------------------------------------------------
 
@@ -464,6 +472,11 @@ class Host:
     def perf(self) -> Perf:
         """The perf service."""
         return self.service(Perf)
+
+    @property
+    def connection_manager(self) -> ConnectionManager:
+        """The service that keeps the number of connections within its marks."""
+        return self.service(ConnectionManager)
 
     # Services of later chapters, by name: a host knows no chapter after its own.
 

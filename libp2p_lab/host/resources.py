@@ -70,8 +70,14 @@ class Usage:
     memory: int = 0
 
 
-class _Scope:
-    """One account: what is used, and how much may be."""
+class Scope:
+    """One account: what is used, and how much may be.
+
+    Attributes:
+        kind, name: which one.
+        bounds: how much may be.
+        used: how much is; what is not used is not in it.
+    """
 
     __slots__ = ("bounds", "kind", "name", "used")
 
@@ -113,15 +119,16 @@ class ResourceManager:
         limits: how much each scope may use.
 
     Attributes:
+        system, transient: the two scopes that everybody shares.
         refused: how often each limit of each kind of scope refused somebody.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.refused: Counter[tuple[ScopeKind, str]] = Counter()
         self._limits = limits
-        self.system = _Scope("system", "", _system(limits))
-        self.transient = _Scope("transient", "", _transient(limits))
-        self._named: dict[tuple[ScopeKind, str], _Scope] = {}  # only those that are in use
+        self.system = Scope("system", "", _system(limits))
+        self.transient = Scope("transient", "", _transient(limits))
+        self._named: dict[tuple[ScopeKind, str], Scope] = {}  # only those that are in use
         self._numbers = 0
 
     def open_connection(self, direction: StreamDirection, source: str = "") -> ConnectionClaim:
@@ -140,7 +147,7 @@ class ResourceManager:
         amounts = _one("connections", direction)
         self.take(scopes, amounts)
         self._numbers += 1
-        own = _Scope("connection", str(self._numbers), _connection(self._limits))
+        own = Scope("connection", str(self._numbers), _connection(self._limits))
         self.take([own], amounts)
         return ConnectionClaim(self, [*scopes, own], amounts, own, self._limits)
 
@@ -160,11 +167,11 @@ class ResourceManager:
 
     # -- claims call these ------------------------------------------------------------------------------------
 
-    def scope(self, kind: ScopeKind, name: str, bounds: Bounds) -> _Scope:
+    def scope(self, kind: ScopeKind, name: str, bounds: Bounds) -> Scope:
         """The scope of this name: the one in use, or a fresh one."""
-        return self._named.get((kind, name)) or _Scope(kind, name, bounds)
+        return self._named.get((kind, name)) or Scope(kind, name, bounds)
 
-    def take(self, scopes: list[_Scope], amounts: Mapping[Resource, int]) -> None:
+    def take(self, scopes: list[Scope], amounts: Mapping[Resource, int]) -> None:
         """Count `amounts` in all of `scopes`, or in none.
 
         Raises: `LimitExceeded`.
@@ -179,7 +186,7 @@ class ResourceManager:
             if scope.name and scope.kind not in ("connection", "stream"):
                 self._named[scope.kind, scope.name] = scope
 
-    def give_back(self, scopes: list[_Scope], amounts: Mapping[Resource, int]) -> None:
+    def give_back(self, scopes: list[Scope], amounts: Mapping[Resource, int]) -> None:
         """The contrary; a scope that nobody uses is forgotten."""
         for scope in scopes:
             scope.add(amounts, -1)
@@ -187,15 +194,19 @@ class ResourceManager:
                 self._named.pop((scope.kind, scope.name), None)
 
 
-class _Claim:
-    """What one connection or stream uses, in the scopes that pay for it."""
+class Claim:
+    """What one connection or stream uses, in the scopes that pay for it.
+
+    Attributes:
+        is_open: whether it is still counted.
+    """
 
     __slots__ = ("_amounts", "_limits", "_manager", "_scopes", "is_open")
 
     def __init__(
         self,
         manager: ResourceManager,
-        scopes: list[_Scope],
+        scopes: list[Scope],
         amounts: Mapping[Resource, int],
         limits: Limits,
     ) -> None:
@@ -236,7 +247,7 @@ class _Claim:
         if not self.is_open:
             raise LocalError("this claim was closed")
 
-    def _move(self, leave: tuple[ScopeKind, ...], enter: list[_Scope]) -> None:
+    def _move(self, leave: tuple[ScopeKind, ...], enter: list[Scope]) -> None:
         """Let other scopes pay from now on; when one of them is full, nothing changes."""
         self._check_open()
         self._manager.take(enter, self._amounts)
@@ -245,7 +256,7 @@ class _Claim:
         self._scopes = [scope for scope in self._scopes if scope not in left] + enter
 
 
-class ConnectionClaim(_Claim):
+class ConnectionClaim(Claim):
     """What one connection uses."""
 
     __slots__ = ("_own", "_peer")
@@ -253,9 +264,9 @@ class ConnectionClaim(_Claim):
     def __init__(
         self,
         manager: ResourceManager,
-        scopes: list[_Scope],
+        scopes: list[Scope],
         amounts: Mapping[Resource, int],
-        own: _Scope,
+        own: Scope,
         limits: Limits,
     ) -> None:
         super().__init__(manager, scopes, amounts, limits)
@@ -284,7 +295,7 @@ class ConnectionClaim(_Claim):
         manager, limits, peer = self._manager, self._limits, str(self._peer)
         pending = ("max_pending_streams_per_peer", limits.max_pending_streams_per_peer)
         scopes = [
-            _Scope(
+            Scope(
                 "stream", "", {"memory": ("max_memory_per_stream", limits.max_memory_per_stream)}
             ),
             self._own,
@@ -298,15 +309,19 @@ class ConnectionClaim(_Claim):
         return StreamClaim(manager, scopes, amounts, peer, direction, limits)
 
 
-class StreamClaim(_Claim):
-    """What one stream uses."""
+class StreamClaim(Claim):
+    """What one stream uses.
+
+    Attributes:
+        protocol: what was agreed on; "" before that.
+    """
 
     __slots__ = ("_direction", "_peer", "protocol")
 
     def __init__(
         self,
         manager: ResourceManager,
-        scopes: list[_Scope],
+        scopes: list[Scope],
         amounts: Mapping[Resource, int],
         peer: str,
         direction: StreamDirection,
