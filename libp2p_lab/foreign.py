@@ -111,7 +111,8 @@ class ForeignPeer:
             options: `key_type` ("ed25519", "secp256k1", "ecdsa", "rsa") or `private_key` (hex of the protobuf);
                 `listen` (addresses as text), `security` (of "noise", "tls", "plaintext"), `muxers` (of "yamux",
                 "mplex"), `tls_key` and `tls_cert` (PEM, for addresses with /wss), `swarm_key` (the text of a
-                private network's file).
+                private network's file), `pubsub` ("gossipsub", "floodsub") with `pubsub_options` (its own), `dht`
+                (whether it serves one).
         """
         started = await self.call("start", **options)
         self.peer_id = PeerId.from_text(started["peer_id"])

@@ -19,7 +19,10 @@ import {
 } from '@libp2p/crypto/keys'
 import { echo } from '@libp2p/echo'
 import { fetch } from '@libp2p/fetch'
+import { floodsub } from '@libp2p/floodsub'
+import { gossipsub } from '@libp2p/gossipsub'
 import { identify, identifyPush } from '@libp2p/identify'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -32,6 +35,8 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
 
 const ECHO = '/echo/1.0.0'
 const PERF = '/perf/1.0.0'
@@ -43,6 +48,7 @@ const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', 
 const SECURITY = { noise, tls, plaintext }
 // Tests open more streams at once than the five a second after which mplex ends the connection.
 const MUXERS = { yamux, mplex: () => mplex({ disconnectThreshold: 10_000 }) }
+const PUBSUB = { gossipsub, floodsub }
 const FULL_DUPLEX = { maxInboundStreams: STREAMS, maxOutboundStreams: STREAMS }
 
 let node
@@ -148,6 +154,28 @@ async function servePerf (stream) {
   }
 }
 
+// The DHT with the records of one namespace more: /n/… holds a number in digits, and the highest is the best.
+function numbersDHT () {
+  const text = value => Buffer.from(value).toString()
+  return kadDHT({
+    protocol: '/ipfs/kad/1.0.0',
+    clientMode: false,
+    peerInfoMapper: passthroughMapper, // it would leave out the addresses of loopback
+    validators: {
+      n: (key, value) => { if (!/^[0-9]+$/.test(text(value))) throw new Error(`not a number: ${text(value)}`) }
+    },
+    selectors: { n: (key, values) => values.map(text).map(Number).reduce((b, v, i, all) => v > all[b] ? i : b, 0) }
+  })
+}
+
+function cidOf (multihash) {
+  return CID.createV1(0x55, Digest.decode(Buffer.from(multihash, 'hex')))
+}
+
+function found (peer) {
+  return { peer_id: peer.id.toString(), addrs: peer.multiaddrs.map(String) }
+}
+
 const commands = {
   async start ({
     key_type: type = 'ed25519',
@@ -157,7 +185,10 @@ const commands = {
     muxers = ['yamux'],
     tls_key: tlsKey,
     tls_cert: tlsCert,
-    swarm_key: swarmKey
+    swarm_key: swarmKey,
+    pubsub,
+    pubsub_options: pubsubOptions = {},
+    dht = false
   }) {
     if (node != null) throw new Error('already started')
     if (KEY_TYPES[type] == null) throw new TypeError(`no key type is called ${type}`)
@@ -181,8 +212,18 @@ const commands = {
         identifyPush: identifyPush(),
         ping: ping(),
         echo: echo({ protocolPrefix: 'package', timeout: 3_000 }),
-        fetch: fetch()
+        fetch: fetch(),
+        ...(pubsub == null ? {} : { pubsub: PUBSUB[pubsub](pubsubOptions) }),
+        ...(dht ? { dht: numbersDHT() } : {})
       }
+    })
+    node.services.pubsub?.addEventListener('message', ({ detail }) => {
+      say({
+        event: 'message',
+        topic: detail.topic,
+        data: Buffer.from(detail.data).toString('hex'),
+        author: detail.type === 'signed' ? detail.from.toString() : null
+      })
     })
     node.addEventListener('connection:open', ({ detail }) => {
       say({ event: 'connection:open', ...describe(detail) })
@@ -292,6 +333,84 @@ const commands = {
     const { protocol } = stream
     stream.abort(new Error('only the name was wanted'))
     return protocol
+  },
+
+  subscribe ({ topic }) {
+    node.services.pubsub.subscribe(topic)
+    return null
+  },
+
+  unsubscribe ({ topic }) {
+    node.services.pubsub.unsubscribe(topic)
+    return null
+  },
+
+  // What arrives is told as events "message".
+  async publish ({ topic, data }) {
+    const { recipients } = await node.services.pubsub.publish(topic, Buffer.from(data, 'hex'))
+    return recipients.map(String)
+  },
+
+  pubsub_peers () {
+    return node.services.pubsub.getPeers().map(String)
+  },
+
+  subscribers ({ topic }) {
+    return node.services.pubsub.getSubscribers(topic).map(String)
+  },
+
+  mesh ({ topic }) {
+    return node.services.pubsub.getMeshPeers(topic).map(String)
+  },
+
+  // Connects, and waits until the other is in the routing table.
+  async dht_join (target) {
+    const { remotePeer } = await node.dial(whom(target))
+    while (await node.services.dht.routingTable.find(remotePeer) == null) {
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    return remotePeer.toString()
+  },
+
+  async find_peer ({ peer_id: id }) {
+    for await (const event of node.services.dht.findPeer(peerIdFromString(id))) {
+      if (event.name === 'FINAL_PEER') return found(event.peer)
+    }
+    return null
+  },
+
+  async closest_peers ({ key }) {
+    const peers = []
+    for await (const event of node.services.dht.getClosestPeers(Buffer.from(key, 'hex'))) {
+      if (event.name === 'FINAL_PEER') peers.push(event.peer.id.toString())
+    }
+    return peers
+  },
+
+  async provide ({ multihash }) {
+    for await (const event of node.services.dht.provide(cidOf(multihash))) void event
+    return null
+  },
+
+  async find_providers ({ multihash }) {
+    const providers = new Map()
+    for await (const event of node.services.dht.findProviders(cidOf(multihash))) {
+      if (event.name === 'PROVIDER') event.providers.forEach(p => providers.set(p.id.toString(), found(p)))
+    }
+    return [...providers.values()]
+  },
+
+  async put_value ({ key, value }) {
+    for await (const event of node.services.dht.put(Buffer.from(key), Buffer.from(value, 'hex'))) void event
+    return null
+  },
+
+  async get_value ({ key }) {
+    let value = null
+    for await (const event of node.services.dht.get(Buffer.from(key))) {
+      if (event.name === 'VALUE') value = Buffer.from(event.value).toString('hex')
+    }
+    return value
   },
 
   async close_connection ({ peer_id: id }) {

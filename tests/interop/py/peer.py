@@ -30,11 +30,16 @@ from libp2p.crypto.serialization import deserialize_private_key
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import parse_identify_response
+from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.perf.perf_service import PerfService
+from libp2p.pubsub.floodsub import FloodSub
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.records.validator import Validator
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
@@ -43,6 +48,7 @@ from libp2p.security.tls.transport import TLSTransport
 from libp2p.stream_muxer.mplex.mplex import MPLEX_PROTOCOL_ID, Mplex
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils.varint import encode_uvarint
 from multiaddr import Multiaddr
 
@@ -159,12 +165,53 @@ class Notify:
     async def listen_close(self, _network: Any, _addr: Any) -> None: ...
 
 
+def found(info: Any) -> dict[str, Any] | None:
+    if info is None:
+        return None
+    return {"peer_id": str(info.peer_id), "addrs": [str(addr) for addr in info.addrs]}
+
+
 async def run_host(
     host: Any, addrs: list[Multiaddr], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     async with host.run(listen_addrs=addrs):
         task_status.started()
         await trio.sleep_forever()
+
+
+async def run_service(
+    service: Any, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    async with background_trio_service(service):
+        task_status.started()
+        await trio.sleep_forever()
+
+
+class Numbers(Validator):
+    """The records of one namespace: /n/… holds a number in digits, and the highest is the best."""
+
+    def validate(self, key: str, value: bytes) -> None:
+        if not value.isdigit():
+            raise ValueError(f"not a number: {value!r}")
+
+    def select(self, key: str, values: list[bytes]) -> int:
+        return max(range(len(values)), key=lambda index: int(values[index]))
+
+
+def make_pubsub(host: Any, kind: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The router and the driver around it. Options: those of GossipSub, `graft_flood_threshold`, which it has as an
+    attribute, and `strict_signing` of Pubsub."""
+    strict, threshold = (
+        options.pop("strict_signing", True),
+        options.pop("graft_flood_threshold", 10),
+    )
+    if kind == "floodsub":
+        router: Any = FloodSub(["/floodsub/1.0.0"])
+    else:
+        defaults = {"degree": 6, "degree_low": 4, "degree_high": 12, "heartbeat_interval": 1}
+        router = GossipSub(**(defaults | options))
+        router.graft_flood_threshold = threshold
+    return router, Pubsub(host, router, strict_signing=strict)
 
 
 class Peer:
@@ -194,6 +241,9 @@ class Peer:
         tls_key: str | None = None,
         tls_cert: str | None = None,
         swarm_key: str | None = None,
+        pubsub: str | None = None,
+        pubsub_options: dict[str, Any] | None = None,
+        dht: bool = False,
     ) -> dict[str, Any]:
         if private_key is None:
             key = KEY_MAKERS[key_type]()
@@ -215,7 +265,18 @@ class Peer:
         host.set_stream_handler(ECHO, serve_echo)
         perf = PerfService(host)
         await perf.start()
+        services: list[Any] = []
+        if pubsub is not None:
+            self._router, self._pubsub = make_pubsub(host, pubsub, pubsub_options or {})
+            self._topics: dict[str, trio.CancelScope] = {}
+            services += [self._pubsub] + [self._router] * (pubsub == "gossipsub")
+        if dht:
+            self._dht = KadDHT(host, DHTMode.SERVER)
+            self._dht.register_validator("n", Numbers())
+            services.append(self._dht)
         await self._nursery.start(run_host, host, addrs)
+        for service in services:
+            await self._nursery.start(run_service, service)
         self._host, self._perf = host, perf
         return {**await self.addrs(), "private_key": key.private_key.serialize().hex()}
 
@@ -325,6 +386,63 @@ class Peer:
         chosen = str(stream.get_protocol())
         await stream.reset()
         return chosen
+
+    async def subscribe(self, topic: str) -> None:
+        subscription = await self._pubsub.subscribe(topic)
+        scope = self._topics[topic] = trio.CancelScope()
+
+        async def read() -> None:
+            with scope:
+                async for message in subscription:
+                    author = str(ID(message.from_id)) if message.from_id else None
+                    told = {"topic": topic, "data": message.data.hex(), "author": author}
+                    if author != str(self.host.get_id()):  # js does not tell a peer its own either
+                        say({"event": "message", **told})
+
+        self._nursery.start_soon(read)
+
+    async def unsubscribe(self, topic: str) -> None:
+        await self._pubsub.unsubscribe(topic)
+        self._topics.pop(topic).cancel()
+
+    async def publish(self, topic: str, data: str) -> None:
+        await self._pubsub.publish(topic, bytes.fromhex(data))
+
+    async def pubsub_peers(self) -> list[str]:
+        return [str(peer) for peer in self._pubsub.peers]
+
+    async def subscribers(self, topic: str) -> list[str]:
+        return [str(peer) for peer in self._pubsub.peer_topics.get(topic, ())]
+
+    async def mesh(self, topic: str) -> list[str]:
+        return [str(peer) for peer in self._router.mesh.get(topic, ())]
+
+    async def dht_join(self, addr: str | None = None, peer_id: str | None = None) -> str:
+        """Connects, and puts the other into the routing table."""
+        remote = await self._reach(addr, peer_id)
+        if not await self._dht.add_peer(remote):
+            raise RuntimeError(f"{remote} was not added to the routing table")
+        return str(remote)
+
+    async def find_peer(self, peer_id: str) -> dict[str, Any] | None:
+        return found(await self._dht.find_peer(ID.from_string(peer_id)))
+
+    async def closest_peers(self, key: str) -> list[str]:
+        routing = self._dht.peer_routing
+        return [str(p) for p in await routing.find_closest_peers_network(bytes.fromhex(key))]
+
+    async def provide(self, multihash: str) -> bool:
+        return await self._dht.provide(multihash)
+
+    async def find_providers(self, multihash: str) -> list[dict[str, Any] | None]:
+        return [found(info) for info in await self._dht.find_providers(multihash)]
+
+    async def put_value(self, key: str, value: str) -> None:
+        await self._dht.put_value(key, bytes.fromhex(value))
+
+    async def get_value(self, key: str) -> str | None:
+        value = await self._dht.get_value(key)
+        return None if value is None else value.hex()
 
     async def close_connection(self, peer_id: str) -> None:
         await self.host.disconnect(ID.from_string(peer_id))
