@@ -128,7 +128,7 @@ def pending(stage: Stage) -> int:
 async def test_s10_a_thousand_connections_that_say_nothing() -> None:
     limits = Limits(handshake_timeout=1.0, max_pending_inbound_per_ip=32, max_pending_inbound=64)
     async with scene(limits) as stage:
-        with bounded_memory():
+        with bounded_memory(6 << 20):  # the other ends are in this process too
             for _ in range(20):
                 opened = await asyncio.gather(
                     *(TCP().dial(stage.host.addrs[0]) for _ in range(50)), return_exceptions=True
