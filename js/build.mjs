@@ -10,6 +10,7 @@ await build({
   absWorkingDir: here,
   entryPoints: [
     "src/network_map.js",
+    "src/internet_map.js",
     "src/wire_lens.js",
     "src/key_lab.js",
     "src/stack_builder.js",

@@ -474,13 +474,13 @@ class Internet:
         return self.network.digest(contents)
 
     def scene(self) -> list[MachineAdded | BoxAdded | MachineChanged | Partitioned]:
-        """What there is now, as the events that would tell it."""
+        """What there is now, as the events that would tell it. Callable while another thread runs the internet."""
         network = self.network
         events: list[MachineAdded | BoxAdded | MachineChanged | Partitioned] = []
-        for box in network.boxes.values():
+        for box in tuple(network.boxes.values()):
             outer = box.outer.name if box.outer is not None else ""
             events.append(BoxAdded(box.name, box.ips, box.region, outer, str(box.behaviour)))
-        for machine in network.machines.values():
+        for machine in tuple(network.machines.values()):
             events.append(self._describe(machine))
             if machine.is_down or machine.is_frozen:
                 state: Literal["crashed", "frozen"] = "crashed" if machine.is_down else "frozen"

@@ -267,6 +267,19 @@ class Player:
                 self._run(upcoming)
             return self._loop.time()
 
+    def settle(self, fn: Callable[[], Any] | None = None) -> None:
+        """Call `fn` as part of the scenario, now, whether it plays or is paused; without one, run to the next event.
+
+        An error is kept in `failures`, as while it plays.
+        """
+        with self.paused():
+            now = self._loop.time()
+            if fn is not None:
+                self._loop.call_soon(fn, context=contextvars.Context())
+                self._run_to(now)
+            elif (upcoming := self._loop.next_time()) is not None:
+                self._run_to(upcoming)
+
     # -- the end --------------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """What is going on? Widgets that draw it from the trace.
 
     NetworkMap(peers)      peers, connections, and what moves between them
+    InternetMap(net)       a simulated internet: its machines and packets, stopped and broken at will
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.multiplexing.connection import Connection
+    from libp2p_lab.sim import Internet
     from libp2p_lab.widgets import (
         chart,
         check_panel,
+        internet_map,
         key_lab,
         network_map,
         stack_builder,
@@ -43,6 +46,18 @@ def NetworkMap(hosts: network_map.Hosts = ()) -> network_map.NetworkMap:
     from libp2p_lab.widgets.network_map import NetworkMap as Widget
 
     return Widget(hosts)
+
+
+def InternetMap(net: Internet, speed: float = 0.1) -> internet_map.InternetMap:
+    """A map of a simulated internet: regions, machines, NAT boxes, and the packets on their way.
+
+    Args:
+        net: the internet.
+        speed: virtual seconds in a real one, for the button that plays.
+    """
+    from libp2p_lab.widgets.internet_map import InternetMap as Widget
+
+    return Widget(net, speed)
 
 
 def WireLens(
