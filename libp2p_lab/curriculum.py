@@ -32,6 +32,28 @@ class Chapter:
         return f"{self.number:02d}_{self.name}.ipynb"
 
 
+@dataclass(frozen=True, slots=True)
+class LabNotebook:
+    """A notebook beside the numbered chapters: it can be run at any point of the course."""
+
+    name: str  # words with hyphens: "virtual-internet"
+    title: str
+
+    @property
+    def folder(self) -> str:
+        """Its folder below `curriculum/`, as in `lab-virtual-internet`."""
+        return f"lab-{self.name}"
+
+    @property
+    def notebook(self) -> str:
+        """Its file below `notebooks/`, as in `lab_virtual_internet.ipynb`."""
+        return f"{self.folder.replace('-', '_')}.ipynb"
+
+
+LABS: tuple[LabNotebook, ...] = (
+    LabNotebook("virtual-internet", "The virtual internet: build it, break it, find out why"),
+)
+
 CHAPTERS: tuple[Chapter, ...] = (
     Chapter(
         number=0,

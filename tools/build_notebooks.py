@@ -15,13 +15,13 @@ from pathlib import Path
 
 from libp2p_lab.coursework import release
 from libp2p_lab.coursework.release import METADATA
-from libp2p_lab.curriculum import Chapter
+from libp2p_lab.curriculum import Chapter, LabNotebook
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CURRICULUM = REPOSITORY / "curriculum"
 NOTEBOOKS = REPOSITORY / "notebooks"
 
-__all__ = ["CURRICULUM", "METADATA", "NOTEBOOKS", "build", "written_chapters"]
+__all__ = ["CURRICULUM", "METADATA", "NOTEBOOKS", "build", "written_chapters", "written_sources"]
 
 
 def written_chapters() -> list[Chapter]:
@@ -29,7 +29,12 @@ def written_chapters() -> list[Chapter]:
     return release.written_chapters(CURRICULUM)
 
 
-def build(chapter: Chapter, *, solved: bool = False) -> str:
+def written_sources() -> list[Chapter | LabNotebook]:
+    """The chapters and the labs beside them that have a source notebook."""
+    return [*written_chapters(), *release.written_labs(CURRICULUM)]
+
+
+def build(chapter: Chapter | LabNotebook, *, solved: bool = False) -> str:
     """The text of the chapter's notebook: the student's, or with solutions (markers kept)."""
     return release.build(CURRICULUM, chapter, solved=solved)
 
@@ -40,7 +45,7 @@ def main() -> None:
     parser.add_argument("--solved", type=Path, metavar="DIR", help="write with solutions to DIR")
     arguments = parser.parse_args()
     output: Path = arguments.solved or NOTEBOOKS
-    wanted = {c.notebook: build(c, solved=bool(arguments.solved)) for c in written_chapters()}
+    wanted = {c.notebook: build(c, solved=bool(arguments.solved)) for c in written_sources()}
     present = {path.name: path.read_text("utf-8") for path in output.glob("*.ipynb")}
     stale = sorted(n for n in wanted.keys() | present.keys() if wanted.get(n) != present.get(n))
     if arguments.check:

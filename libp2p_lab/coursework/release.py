@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from libp2p_lab.coursework.catalogue import CHECKS
-from libp2p_lab.curriculum import CHAPTERS, Chapter
+from libp2p_lab.curriculum import CHAPTERS, LABS, Chapter, LabNotebook
 from libp2p_lab.errors import LocalError
 
 SOURCE_NAME = "notebook.md"
@@ -71,6 +71,11 @@ def find_curriculum() -> Path:
 def written_chapters(curriculum: Path) -> list[Chapter]:
     """The chapters that have a source notebook."""
     return [c for c in CHAPTERS if (curriculum / c.folder / SOURCE_NAME).is_file()]
+
+
+def written_labs(curriculum: Path) -> list[LabNotebook]:
+    """The notebooks beside the chapters that have a source."""
+    return [lab for lab in LABS if (curriculum / lab.folder / SOURCE_NAME).is_file()]
 
 
 def chosen_chapters(curriculum: Path, numbers: Iterable[str]) -> list[Chapter]:
@@ -129,8 +134,8 @@ def _uncommented(lines: list[str], indent: str, is_code: bool) -> list[str]:
     return [(indent + re.sub(r"^\s*# ?", "", line)).rstrip() for line in lines]
 
 
-def read_source(curriculum: Path, chapter: Chapter) -> Any:
-    """The source notebook of one chapter, solutions included: a `NotebookNode`."""
+def read_source(curriculum: Path, chapter: Chapter | LabNotebook) -> Any:
+    """The source notebook of one chapter or lab, solutions included: a `NotebookNode`."""
     try:
         import jupytext
     except ImportError:
@@ -184,7 +189,7 @@ def finished(cells: Sequence[Any], metadata: dict[str, Any] | None = None) -> st
     return str(nbformat.writes(notebook, version=nbformat.NO_CONVERT)).rstrip("\n") + "\n"
 
 
-def build(curriculum: Path, chapter: Chapter, *, solved: bool = False) -> str:
+def build(curriculum: Path, chapter: Chapter | LabNotebook, *, solved: bool = False) -> str:
     """The text of the chapter's notebook: the student's, or with solutions (markers kept)."""
     notebook = read_source(curriculum, chapter)
     return finished(notebook.cells if solved else student_cells(notebook))

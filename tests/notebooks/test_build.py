@@ -16,11 +16,11 @@ from libp2p_lab.coursework.release import (
     split_solutions,
     student_cells,
 )
-from libp2p_lab.curriculum import CHAPTERS, Chapter
+from libp2p_lab.curriculum import CHAPTERS, LABS, Chapter, LabNotebook
 from tests.support import REPOSITORY
-from tools.build_notebooks import CURRICULUM, NOTEBOOKS, build, written_chapters
+from tools.build_notebooks import CURRICULUM, NOTEBOOKS, build, written_sources
 
-WRITTEN = written_chapters()
+WRITTEN = written_sources()
 each_notebook = pytest.mark.parametrize("chapter", WRITTEN, ids=lambda chapter: chapter.folder)
 
 SOLVED = """\
@@ -40,20 +40,20 @@ def test_there_are_notebooks() -> None:
     assert {path.name for path in NOTEBOOKS.glob("*.ipynb")} == {c.notebook for c in WRITTEN}
 
 
-def test_each_folder_of_the_curriculum_is_a_chapter() -> None:
+def test_each_folder_of_the_curriculum_is_a_chapter_or_a_lab() -> None:
     folders = {path.name for path in (REPOSITORY / "curriculum").iterdir() if path.is_dir()}
-    assert folders <= {chapter.folder for chapter in CHAPTERS}
+    assert folders <= {one.folder for one in (*CHAPTERS, *LABS)}
 
 
 @each_notebook
-def test_the_committed_notebook_is_current(chapter: Chapter) -> None:
+def test_the_committed_notebook_is_current(chapter: Chapter | LabNotebook) -> None:
     committed = (NOTEBOOKS / chapter.notebook).read_text("utf-8")
     assert committed == build(chapter), "run `make notebooks`"
     assert build(chapter) == build(chapter)
 
 
 @each_notebook
-def test_the_committed_notebook_is_clean(chapter: Chapter) -> None:
+def test_the_committed_notebook_is_clean(chapter: Chapter | LabNotebook) -> None:
     notebook = json.loads((NOTEBOOKS / chapter.notebook).read_text("utf-8"))
     assert "widgets" not in notebook["metadata"], "saved widget state"
     for cell in notebook["cells"]:
@@ -62,7 +62,7 @@ def test_the_committed_notebook_is_clean(chapter: Chapter) -> None:
 
 
 @each_notebook
-def test_no_solution_reaches_the_student(chapter: Chapter) -> None:
+def test_no_solution_reaches_the_student(chapter: Chapter | LabNotebook) -> None:
     released = (NOTEBOOKS / chapter.notebook).read_text("utf-8")
     assert "SOLUTION" not in released
     telling = solution_lines(read_source(CURRICULUM, chapter))
