@@ -70,6 +70,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         quiz,
         workbook,
     )
+    from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
     from libp2p_lab.pubsub import (
         FloodSub,
         GossipSub,
@@ -133,6 +134,7 @@ __all__ = [
     "ScoreThresholds",
     "Service",
     "SignaturePolicy",
+    "SqlitePeerstore",
     "StreamClosed",
     "StreamReset",
     "TopicScoreParameters",
@@ -163,6 +165,7 @@ __all__ = [
 #: What a peer can do without is imported when it is first named, or starting one would take three times as long.
 #: This is the one place where names come late.
 _LATER = {
+    "libp2p_lab.host.peerstore_sqlite": ("SqlitePeerstore",),
     "libp2p_lab.content": ("CID", "KadDHT"),
     "libp2p_lab.coursework.session": (
         "answer",

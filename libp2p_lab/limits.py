@@ -122,6 +122,12 @@ class Limits:
         1.0  # between two pushes that one peer may make us read, on average
     )
     peerstore_peers: int = 4096  # peers remembered after they left
+    peerstore_addr_ttl: float = 3600.0  # until an address expires; go-libp2p AddressTTL: 1 h
+    peerstore_addr_ttl_recent: float = (
+        900.0  # at least, after its peer left; go-libp2p RecentlyConnectedAddrTTL: 15 min
+    )
+    peerstore_notes: int = 64  # of our own about one peer
+    peerstore_note: int = 4096  # characters of one, its name included
 
     # -- small protocols ------------------------------------------------------------------------------------
     ping_timeout: float = 10.0  # one round trip; js-libp2p 10 s

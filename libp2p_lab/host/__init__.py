@@ -12,7 +12,7 @@ Read in this order:
     ping.py echo.py perf.py fetch.py    four small protocols, each in one file
     service.py     what those have in common
     http_peer_id_auth.py    peer ids proven over HTTP
-    peerstore.py   what a host remembers of others
+    peerstore.py peerstore_sqlite.py    what a host remembers of others, in memory and in a file
     known_peers.py    peers of the public network that anybody may dial
     connection_manager.py    how many connections are kept, and which
     gater.py       who is refused

@@ -13,6 +13,7 @@ And the contrary: a peer that shall be kept is dialed again when its connection 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -205,11 +206,15 @@ class ConnectionManager:
     def keep(self, peer: PeerRef) -> None:
         """Stay connected to `peer`: dial it now, and again whenever its connection is lost. It is protected too.
 
+        An address given here is remembered for ever: with a peer store that outlives the process the id is enough
+        after a restart.
+
         Raises: `LocalError` for something that names no peer, or a host that does not run.
         """
         who, addrs = self._host.resolve(peer)
         if addrs:
-            self._host.peerstore.add_addrs(who, reversed(addrs))
+            store = self._host.peerstore
+            store.add_addrs(who, reversed(addrs), ttl=math.inf, provenance="given")
         if who not in self._kept:
             self.protect(who, "kept")
             lost = self._lost[who] = asyncio.Event()

@@ -273,7 +273,7 @@ class Host:
         self._check_running()
         peer, addrs = self._resolve_ref(target)
         if peer is not None and addrs:
-            self.peerstore.add_addrs(peer, reversed(addrs))
+            self.peerstore.add_addrs(peer, reversed(addrs), provenance="given")
         known = self.peerstore.addrs(peer) if peer is not None else ()
         if peer is not None and not addrs and not known and not self.is_connected(peer):
             for find in self._finders:

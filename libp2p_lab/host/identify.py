@@ -262,7 +262,10 @@ class Identify:
         self._results[peer] = info
         host.peerstore.set_protocols(peer, info.protocols)
         host.peerstore.set_agent(peer, info.agent)
-        host.peerstore.add_addrs(peer, record.addrs if record is not None else addrs)
+        if record is not None:
+            host.peerstore.add_addrs(peer, record.addrs, provenance="signed")
+        else:
+            host.peerstore.add_addrs(peer, addrs, provenance="identify")
         if connection.probe.trace.listeners:
             connection.probe.emit("event", Identified(str(peer), info.agent, info.protocols))
         if self._is_behind(connection):  # we changed between our answer and this
