@@ -19,6 +19,7 @@ HEAD = """\
 
 Each line is a test: dial, identify, ping, a large transfer each way with half close, a hundred streams at once, reset.
 `tests/interop/test_matrix.py` writes the lines anew and fails where one has changed.
+py-libp2p dials /tls/ws under its older name, /wss; by the newer it fails to.
 
 | peer | transport | security | muxer | we dial | they dial |
 | --- | --- | --- | --- | --- | --- |
