@@ -14,7 +14,7 @@ from libp2p_lab.errors import LabError
 from libp2p_lab.host.events import HandlerFailed, StreamEnded, StreamStarted
 from libp2p_lab.host.resources import StreamClaim
 from libp2p_lab.limits import Limits
-from libp2p_lab.multiplexing.muxed_stream import MuxedStream
+from libp2p_lab.multiplexing.muxed_stream import SMALL_WRITE, MuxedStream
 from libp2p_lab.negotiation.negotiate import respond
 from libp2p_lab.trace import Probe
 
@@ -96,7 +96,7 @@ class Handlers:
 
         So whoever opened it learns that the protocol is spoken here, and then that this stream failed.
         """
-        if stream.is_open and not stream.bytes_written:
+        if stream.is_open and stream.bytes_written <= SMALL_WRITE:
             with contextlib.suppress(LabError, TimeoutError):
                 async with asyncio.timeout(self._limits.close_timeout):
                     await stream.flush()

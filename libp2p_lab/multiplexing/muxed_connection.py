@@ -93,7 +93,7 @@ class MuxedConnection:
         self._on_stream_end = on_stream_end
         self._wake = Signal()  # there is something to write
         self._changed = Signal()  # a stream was acknowledged, all was sent, or the connection ended
-        self.writer_waits = False  # nobody sends now
+        self.writer_waits = False  # nobody sends now, and nobody is about to
         self._heard_at = clock()
         self._pinged = False  # ever; mplex has no pings, and its silence means nothing
         self._silent = False  # for longer than the limits allow
@@ -192,8 +192,7 @@ class MuxedConnection:
                 self._handle(event)
                 if not number % EVENTS_AT_ONCE:
                     await asyncio.sleep(0)
-            if self.writer_waits and session.has_data_to_send():
-                self._wake.notify()
+            self._wake_if_needed()
 
     async def _write_loop(self) -> None:
         session, channel = self._session, self._channel
@@ -204,6 +203,7 @@ class MuxedConnection:
                 self._after_write()
                 continue
             self.writer_waits = True
+            self._changed.notify()
             await self._wake.wait()
             self.writer_waits = False
             if self._silent:
@@ -214,7 +214,7 @@ class MuxedConnection:
         if not session.has_data_to_send():
             self._changed.notify()
         elif self.writer_waits:
-            self._wake.notify()
+            self._wake_writer()
         if self.blocked:
             room = self.limits.write_buffer // 2
             for stream in [one for one in self.blocked if session.unsent(one.id) <= room]:
@@ -332,9 +332,10 @@ class MuxedConnection:
     # -- streams call these -----------------------------------------------------------------------------------
 
     def queue(self, stream_id: int, data: Buffer) -> None:
-        """Queue data of a stream. It leaves when the writer has its turn."""
+        """Queue data of a stream. It leaves when the writer has its turn, with all that is queued until then."""
         self._session.send(stream_id, data)
-        self._wake.notify()
+        if self.writer_waits:
+            self._wake_writer()
 
     async def send_now(self, stream_id: int, data: Buffer) -> None:
         """Send data of a stream, and what else is queued: the caller takes the writer's place.
@@ -391,4 +392,9 @@ class MuxedConnection:
 
     def _wake_if_needed(self) -> None:
         if self.writer_waits and self._session.has_data_to_send():
-            self._wake.notify()
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        """It will send at its next turn: until then nobody takes its place, and so more leaves at once."""
+        self.writer_waits = False
+        self._wake.notify()

@@ -38,6 +38,8 @@ class Start:
 
 def rank(addrs: Sequence[Multiaddr], limits: Limits) -> list[Start]:
     """Which addresses to dial when, the earliest first; at most `limits.max_addresses_dialed`."""
+    if len(addrs) == 1:
+        return [Start(addrs[0], 0.0)]
     relayed = [addr for addr in addrs if "p2p-circuit" in addr.names]
     direct = [addr for addr in addrs if addr not in relayed]
     elsewhere = [addr for addr in direct if _ip(addr) is None]  # memory, names: nothing to wait for
