@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
 from libp2p_lab.errors import MalformedMessage, RemoteError
-from libp2p_lab.host.pb import fetch_pb2
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 
 if TYPE_CHECKING:
@@ -46,11 +43,17 @@ class FetchRequest:
 
     def encode(self) -> bytes:
         """The protobuf's bytes."""
+        from libp2p_lab.host.pb import fetch_pb2
+
         return fetch_pb2.FetchRequest(identifier=self.identifier).SerializeToString()
 
     @classmethod
     def decode(cls, data: bytes) -> FetchRequest:
         """Read the protobuf; `MalformedMessage` if it does not parse."""
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.host.pb import fetch_pb2
+
         message = fetch_pb2.FetchRequest()
         try:
             message.ParseFromString(data)
@@ -73,6 +76,8 @@ class FetchResponse:
 
     def encode(self) -> bytes:
         """The protobuf's bytes."""
+        from libp2p_lab.host.pb import fetch_pb2
+
         message = fetch_pb2.FetchResponse(
             status=fetch_pb2.FetchResponse.StatusCode.Name(self.status), data=self.data
         )
@@ -81,6 +86,10 @@ class FetchResponse:
     @classmethod
     def decode(cls, data: bytes) -> FetchResponse:
         """Read the protobuf; `MalformedMessage` if it does not parse or the status is unknown."""
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.host.pb import fetch_pb2
+
         message = fetch_pb2.FetchResponse()
         try:
             message.ParseFromString(data)

@@ -13,8 +13,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
 from libp2p_lab.errors import (
     LabError,
     LimitExceeded,
@@ -24,7 +22,6 @@ from libp2p_lab.errors import (
     RecordInvalid,
 )
 from libp2p_lab.host.events import Identified
-from libp2p_lab.host.pb import identify_pb2
 from libp2p_lab.identity.envelope import PeerRecord
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
@@ -68,6 +65,8 @@ class IdentifyMessage:
 
     def encode(self) -> bytes:
         """The protobuf's bytes, without a length."""
+        from libp2p_lab.host.pb import identify_pb2
+
         message = identify_pb2.Identify(listenAddrs=self.listen_addrs, protocols=self.protocols)
         if self.public_key:
             message.publicKey = self.public_key
@@ -87,6 +86,10 @@ class IdentifyMessage:
 
         Raises: `MalformedMessage` if it does not parse.
         """
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.host.pb import identify_pb2
+
         message = identify_pb2.Identify()
         try:
             message.ParseFromString(data)

@@ -22,12 +22,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-
 from libp2p_lab.errors import LocalError, MalformedMessage, RecordInvalid
 from libp2p_lab.identity.keys import KeyPair, PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
-from libp2p_lab.identity.pb import envelope_pb2 as pb
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.wire import varint
 
@@ -77,6 +74,8 @@ class Envelope:
 
     def encode(self) -> bytes:
         """The envelope on the wire."""
+        from libp2p_lab.identity.pb import envelope_pb2 as pb
+
         return pb.Envelope(
             public_key=self.public_key.to_protobuf(),
             payload_type=self.payload_type,
@@ -90,6 +89,10 @@ class Envelope:
 
         Raises: `MalformedMessage` if it does not parse, or its key is none.
         """
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.identity.pb import envelope_pb2 as pb
+
         try:
             message = pb.Envelope.FromString(data)
         except DecodeError:
@@ -129,6 +132,8 @@ class PeerRecord:
         """
         if not 0 <= self.seq <= MAX_SEQ:
             raise LocalError(f"a record's seq is 0 to 2^64-1, not {self.seq}")
+        from libp2p_lab.identity.pb import envelope_pb2 as pb
+
         return pb.PeerRecord(
             peer_id=self.peer_id.multihash,
             seq=self.seq,
@@ -141,6 +146,10 @@ class PeerRecord:
 
         Raises: `MalformedMessage` if it does not parse, or its peer id is none.
         """
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.identity.pb import envelope_pb2 as pb
+
         try:
             message = pb.PeerRecord.FromString(data)
         except DecodeError:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from google.protobuf.message import DecodeError
 
 from libp2p_lab.errors import (
     ConnectionLost,
@@ -39,7 +38,6 @@ from libp2p_lab.security.noise_xx import (
     HandshakeMessage,
     NoiseHandshake,
 )
-from libp2p_lab.security.pb import noise_payload_pb2
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire import protobuf
 from libp2p_lab.wire.byte_stream import Buffer, ByteStream, read_exactly
@@ -73,6 +71,8 @@ class HandshakePayload:
 
     def encode(self) -> bytes:
         """The protobuf's bytes."""
+        from libp2p_lab.security.pb import noise_payload_pb2
+
         message = noise_payload_pb2.NoiseHandshakePayload(
             identity_key=self.identity_key, identity_sig=self.identity_sig
         )
@@ -87,6 +87,10 @@ class HandshakePayload:
 
         Raises: `MalformedMessage` if it does not parse.
         """
+        from google.protobuf.message import DecodeError
+
+        from libp2p_lab.security.pb import noise_payload_pb2
+
         message = noise_payload_pb2.NoiseHandshakePayload()
         try:
             message.ParseFromString(data)
