@@ -183,7 +183,10 @@ class Network:
         link = self._link_of(node, half.opened.peer)
         if link is None:
             return
-        number = self._number(protocol, "protocol")
+        known = self._stream_protocol.get((node, where))
+        if not protocol and known is None:
+            return  # it ended before it had a protocol
+        number = self._number(protocol, "protocol") if protocol else known or 0
         key = (half.key, stream_id)
         open_ends = link.streams.get(key, (number, 0))[1] + change
         if open_ends > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libp2p_lab.host.events import Identified, ListenerOpened
+from libp2p_lab.host.events import Identified, ListenerOpened, StreamEnded
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.network_model import MAX_PEERS, MAX_PROTOCOLS, Network
 from libp2p_lab.widgets.network_records import Changes
@@ -86,6 +86,18 @@ def test_a_connection_that_closes_takes_its_streams_along() -> None:
     assert flights_of(network, changes)["/chat/1.0.0", 0] == (1, 10)  # told although it is over
     assert network._halves == {}
     assert network._stream_protocol == {}
+
+
+def test_a_stream_that_ends_before_it_has_a_protocol_adds_none() -> None:
+    conversation = Conversation()
+    conversation.connect()
+    conversation.stream(1, "/chat/1.0.0")
+    for stream_id in (1, 3):
+        ended = StreamEnded(conversation.names[1], "", "reset by peer", 0, 0)
+        conversation.tell(0, "host", f"1/{stream_id}", "event", ended)
+    network = network_of(conversation)
+    assert network.changes().links[0]["streams"] == [(network._numbers["/chat/1.0.0"], 1)]
+    assert "" not in network._numbers
 
 
 def test_a_connection_stays_while_one_half_is_open() -> None:
