@@ -27,7 +27,11 @@ from tests.interop.peers import AGENTS, PEERS
 ECHO = "/echo/1.0.0"
 LARGE = {(Row("js", "tcp", "tls", "yamux"), "we dial"): 64 * MiB}  # of Noise: test_both_ways.py
 # py-libp2p 0.8.1 loses its place in mplex: of its echoes every third or so hangs, with js and with itself as well.
-UNSTABLE = {("py", "mplex"): "dial, identify and ping work; echoes of its own hang now and then"}
+# Over QUIC one of many echoes may end short, with no error at either end; which of the two loses it is not known yet.
+UNSTABLE = {
+    ("py", "mplex"): "dial, identify and ping work; echoes of its own hang now and then",
+    ("py", "its own"): "dial, identify and ping work; of many echoes at once one may end short",
+}
 SWARM_KEY = "/key/swarm/psk/1.0.0/\n/base16/\n{}\n"
 
 
