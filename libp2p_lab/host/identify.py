@@ -29,6 +29,7 @@ from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.wire import protobuf, varint
+from libp2p_lab.wire.byte_stream import rest_of_varint
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host
@@ -226,7 +227,7 @@ class Identify:
             first = await stream.read(1)
             if not first:
                 break
-            length = await _rest_of_varint(stream, first[0])
+            length = await rest_of_varint(stream, first)
             if length > limits.identify_part:
                 raise LimitExceeded("identify_part", length, limits.identify_part)
             whole += await stream.read_exactly(length)
@@ -370,15 +371,6 @@ class Identify:
         self._next_push[peer] = earliest + interval
         async with self._pushes, asyncio.timeout(self._host.limits.identify_timeout):
             self._take(stream.connection, await self._read(stream))
-
-
-async def _rest_of_varint(stream: MuxedStream, first: int) -> int:
-    encoded = bytearray((first,))
-    while encoded[-1] >= 0x80:
-        if len(encoded) == varint.MAX_LENGTH:
-            raise MalformedMessage("varint longer than nine bytes")
-        encoded += await stream.read_exactly(1)
-    return varint.decode(encoded)[0]
 
 
 def _parse_addrs(encoded: tuple[bytes, ...]) -> tuple[Multiaddr, ...]:

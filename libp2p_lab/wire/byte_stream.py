@@ -74,7 +74,11 @@ async def read_varint(stream: ByteStream) -> int:
 
     Raises: `MalformedMessage` if it is not minimal, longer than nine bytes, or cut off.
     """
-    first = await read_exactly(stream, 1)
+    return await rest_of_varint(stream, await read_exactly(stream, 1))
+
+
+async def rest_of_varint(stream: ByteStream, first: bytes) -> int:
+    """As `read_varint`, for a varint whose first byte has been read."""
     if first[0] < 0x80:
         return first[0]
     encoded = bytearray(first)
@@ -103,14 +107,10 @@ async def read_message(stream: ByteStream, limit: int) -> bytes:
 
 async def read_message_or_end(stream: ByteStream, limit: int) -> bytes | None:
     """As `read_message`, but None if the stream ends before the message begins."""
-    encoded = bytearray(await stream.read(1))
-    if not encoded:
+    first = await stream.read(1)
+    if not first:
         return None
-    while encoded[-1] >= 0x80:
-        if len(encoded) == varint.MAX_LENGTH:
-            raise MalformedMessage("varint longer than nine bytes")
-        encoded += await read_exactly(stream, 1)
-    length = varint.decode(encoded)[0]
+    length = await rest_of_varint(stream, first)
     if length > limit:
         raise LimitExceeded("message_length", length, limit)
     return await read_exactly(stream, length)
