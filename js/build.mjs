@@ -15,6 +15,8 @@ await build({
     "src/key_lab.js",
     "src/stack_builder.js",
     "src/check_panel.js",
+    "src/stream_scope.js",
+    "src/timeline.js",
     "src/lab.css",
   ],
   outdir: path.resolve(target),

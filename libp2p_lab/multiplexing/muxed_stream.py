@@ -38,6 +38,7 @@ class MuxedStream:
 
     __slots__ = (
         "_chunks",
+        "_held",
         "_incoming",
         "_negotiation",
         "_outgoing",
@@ -68,6 +69,7 @@ class MuxedStream:
         self._incoming = "open"  # or "ended" by the remote, "closed" by us, "reset", "lost"
         self._outgoing = "open"  # or "closed" by us, "reset", "lost"
         self._reading = False
+        self._held = False  # reads wait, whatever is there
         self._negotiation: Negotiation | None = None
 
     # -- reading ----------------------------------------------------------------------------------------------
@@ -84,8 +86,8 @@ class MuxedStream:
             return b"".join(parts)
         if self._negotiation is not None:
             await self._finish_negotiation()
-        while not self._chunks:
-            if self._incoming != "open":
+        while self._held or not self._chunks:
+            if self._incoming != "open" and not self._held:
                 return self._read_at_end()
             if self._reading:
                 raise LocalError("two tasks read the same stream at once: bytes would go astray")
@@ -117,6 +119,20 @@ class MuxedStream:
                 raise StreamReset(f"stream {self.id} was reset")
             case _:
                 raise self.connection.loss()
+
+    def hold(self) -> None:
+        """Let reads wait until `release`, as if the application were busy with something else: for experiments."""
+        self._held = self._incoming in ("open", "ended")
+
+    def release(self) -> None:
+        """Let reads go on."""
+        self._held = False
+        self._readable.notify()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether reads wait for `release`."""
+        return self._held
 
     async def read_exactly(self, n: int) -> bytes:
         """Exactly `n` bytes.
@@ -199,6 +215,7 @@ class MuxedStream:
     async def close(self) -> None:
         """Close both directions. What was written still arrives; what the remote still sends is dropped."""
         await self.close_write()
+        self._held = False
         if self._incoming == "open":
             self._incoming = "closed"
             self._chunks.clear()
@@ -269,6 +286,7 @@ class MuxedStream:
     def fail(self, state: str, how: str) -> None:
         """The stream was "reset", or "lost" with its connection. What came before a clean end stays readable."""
         was_open = self.is_open
+        self._held = False
         if self._incoming == "open":
             self._incoming = state
             if state == "reset" and self.protocol and self._negotiation is None:

@@ -3,6 +3,8 @@
     NetworkMap(peers)      peers, connections, and what moves between them
     InternetMap(net)       a simulated internet: its machines and packets, stopped and broken at will
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
+    StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
+    Timeline(peers)        peers side by side, an arrow for each message, round trips counted
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
     CheckPanel(workbook)   what has been solved, objective by objective; hints
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
+    from libp2p_lab.limits import Limits
     from libp2p_lab.multiplexing.connection import Connection
+    from libp2p_lab.recording import Recording
     from libp2p_lab.sim import Internet
     from libp2p_lab.widgets import (
         chart,
@@ -32,7 +36,10 @@ if TYPE_CHECKING:
         internet_map,
         key_lab,
         network_map,
+        sources,
         stack_builder,
+        stream_scope,
+        timeline,
         wire_lens,
     )
 
@@ -72,6 +79,45 @@ def WireLens(
     from libp2p_lab.widgets.wire_lens import WireLens as Widget
 
     return Widget(source, connection)
+
+
+def StreamScope(
+    source: sources.Source,
+    connection: Connection | int | str | None = None,
+    *,
+    names: Mapping[str, object] | None = None,
+    limits: Limits | None = None,
+) -> stream_scope.StreamScope:
+    """The streams of one or more connections as lanes of frames, with their windows; live ones can be poked.
+
+    Args:
+        source: a host, several hosts, a mapping from names to hosts, a simulated internet, or a recording.
+        connection: only this one; a `Connection` or its number.
+        names: what else to call peers: names to hosts or peer ids, for a recording.
+        limits: what the peers were given, if not the defaults: how large a window is at first.
+    """
+    from libp2p_lab.widgets.stream_scope import StreamScope as Widget
+
+    return Widget(source, connection, names=names, limits=limits)
+
+
+def Timeline(
+    source: sources.Source | Mapping[str, Recording],
+    connection: Connection | int | str | None = None,
+    *,
+    names: Mapping[str, object] | None = None,
+) -> timeline.Timeline:
+    """A space-time diagram: a lane for each peer, an arrow for each message; and the round trips, counted.
+
+    Args:
+        source: a host, several hosts, a mapping from names to hosts, a simulated internet, or a recording. A mapping
+            from titles to recordings is shown as several diagrams on one scale, to be compared.
+        connection: only this one; a `Connection` or its number.
+        names: what else to call peers: names to hosts or peer ids, for a recording.
+    """
+    from libp2p_lab.widgets.timeline import Timeline as Widget
+
+    return Widget(source, connection, names=names)
 
 
 def KeyLab(key: KeyPair | PublicKey | None = None) -> key_lab.KeyLab:
