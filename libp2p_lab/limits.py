@@ -121,6 +121,10 @@ class Limits:
     identify_push_interval: float = (
         1.0  # between two pushes that one peer may make us read, on average
     )
+    observed_addr_confirmations: int = (
+        4  # observers, each at an IP of its own, until an address counts; go-libp2p: 4
+    )
+    observed_addrs_per_listener: int = 3  # of them advertised, the best observed; go-libp2p: 3
     peerstore_peers: int = 4096  # peers remembered after they left
     peerstore_addr_ttl: float = 3600.0  # until an address expires; go-libp2p AddressTTL: 1 h
     peerstore_addr_ttl_recent: float = (

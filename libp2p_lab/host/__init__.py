@@ -9,6 +9,7 @@ Read in this order:
     handlers.py    which function answers which protocol
     host.py        the whole, and what programs use
     identify.py    the first thing that two peers do
+    observed_addrs.py    where others see us, and what NAT that tells of
     ping.py echo.py perf.py fetch.py    four small protocols, each in one file
     service.py     what those have in common
     http_peer_id_auth.py    peer ids proven over HTTP

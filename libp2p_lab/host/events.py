@@ -106,3 +106,10 @@ class Identified:
     peer: str
     agent: str
     protocols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddrsObserved:
+    """Where several others agree to see us, in place of what they agreed on before."""
+
+    addrs: tuple[str, ...]

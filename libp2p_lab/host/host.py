@@ -13,14 +13,16 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.connection_manager import ConnectionManager
+from libp2p_lab.host.events import AddrsObserved
 from libp2p_lab.host.fetch import Fetch
 from libp2p_lab.host.gater import Gater
 from libp2p_lab.host.handlers import Handler, Handlers, report_end, report_start
 from libp2p_lab.host.identify import Identify, IdentifyInfo
+from libp2p_lab.host.observed_addrs import NatKind, ObservedAddrs
 from libp2p_lab.host.own_streams import PeerTransport
 from libp2p_lab.host.peerstore import PeerInfo, Peerstore
 from libp2p_lab.host.perf import Perf
@@ -128,6 +130,8 @@ class Host:
         self._change_callbacks: list[Callable[[], None]] = []
         self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
         self.resources = ResourceManager(self.limits)
+        self._observations = ObservedAddrs(self.limits)
+        self._observed: tuple[Multiaddr, ...] = ()  # confirmed
         self._handlers = Handlers(self.limits, self._changed)
         self._swarm = Swarm(
             self.peer_id,
@@ -157,7 +161,7 @@ class Host:
         self._tasks: asyncio.TaskGroup | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._stop: asyncio.Event | None = None
-        self._started = self._closed = False
+        self._started = self._closed = self._is_ending = False
         self.on_connect(lambda c: self.peerstore.set_connected(c.remote_peer, True))
         self.on_disconnect(self._note_disconnect)
         for service in self.services:
@@ -197,7 +201,10 @@ class Host:
             async with asyncio.TaskGroup() as self._tasks:
                 self._swarm.start(self._tasks)
                 ready.set()
-                await self._stop.wait()
+                try:
+                    await self._stop.wait()
+                finally:
+                    self._is_ending = True  # cancelled: it stops without `close`
                 raise _Closing
         except* _Closing:
             pass
@@ -240,18 +247,47 @@ class Host:
         """
         self._check_running()
         listener = await self._swarm.listen(Multiaddr(addr) if isinstance(addr, str) else addr)
+        self._update_observed()
         self._changed()
         return [found.with_peer(self.peer_id) for found in listener.addrs]
 
     @property
     def addrs(self) -> list[Multiaddr]:
-        """Where others can reach us, each ending in `/p2p/<our id>`."""
-        return [addr.with_peer(self.peer_id) for addr in self._swarm.listen_addrs]
+        """Where others can reach us, each ending in `/p2p/<our id>`: where we listen, and `observed_addrs`."""
+        return [addr.with_peer(self.peer_id) for addr in self._advertised()]
+
+    def _advertised(self) -> list[Multiaddr]:
+        return list(dict.fromkeys((*self._swarm.listen_addrs, *self._observed)))
+
+    @property
+    def observed_addrs(self) -> list[Multiaddr]:
+        """Where several others see us though we do not listen there: the outside of a NAT. As in `addrs`."""
+        return [addr.with_peer(self.peer_id) for addr in self._observed]
+
+    def nat_kind(self, protocol: Literal["tcp", "udp"]) -> NatKind:
+        """How the NAT before us gives out ports, as far as others' observations tell: see `ObservedAddrs.nat_kind`."""
+        return self._observations.nat_kind(protocol)
+
+    def observe(self, connection: MuxedConnection, seen: Multiaddr) -> None:
+        """The remote of a connection says where it sees our end. Identify calls this."""
+        listening = self._swarm.listen_addrs
+        if self._observations.observe(
+            connection.id, connection.local_addr, connection.remote_addr, seen, listening
+        ):
+            self._update_observed()
+
+    def _update_observed(self) -> None:
+        observed = tuple(self._observations.confirmed(self._swarm.listen_addrs))
+        if observed != self._observed:
+            self._observed = observed
+            if self._probe.trace.listeners:
+                self._probe.emit("event", AddrsObserved(tuple(map(str, observed))))
+            self._changed()
 
     @property
     def signed_record(self) -> bytes:
         """Our addresses in an envelope that anybody can verify; signed anew when they change."""
-        addrs = tuple(self._swarm.listen_addrs)
+        addrs = tuple(self._advertised())
         if not self._signed_record or addrs != self._signed_addrs:
             self._record_seq += 1
             record = PeerRecord(self.peer_id, self._record_seq, addrs)
@@ -333,6 +369,8 @@ class Host:
         self._swarm.on_disconnect.append(callback)
 
     def _note_disconnect(self, connection: MuxedConnection) -> None:
+        if self._observations.forget(connection.id):
+            self._update_observed()
         if not self.is_connected(connection.remote_peer):
             self.peerstore.set_connected(connection.remote_peer, False)
 
@@ -449,7 +487,7 @@ class Host:
         self._change_callbacks.append(callback)
 
     def _changed(self) -> None:
-        if self.is_running and self._tasks is not None:
+        if self.is_running and self._tasks is not None and not self._is_ending:
             for callback in self._change_callbacks:
                 callback()
 

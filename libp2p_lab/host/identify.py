@@ -264,6 +264,8 @@ class Identify:
             record or (before.record if before else None),
         )
         self._results[peer] = info
+        if observed:
+            host.observe(connection, observed[0])
         host.peerstore.set_protocols(peer, info.protocols)
         host.peerstore.set_agent(peer, info.agent)
         if record is not None:

@@ -55,6 +55,7 @@ CLASSES: tuple[type, ...] = (
     events.StreamStarted,
     events.StreamEnded,
     events.HandlerFailed,
+    events.AddrsObserved,
     events.Identified,
     identify.IdentifyMessage,
     fetch.FetchRequest,
