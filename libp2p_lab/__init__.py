@@ -54,7 +54,7 @@ from libp2p_lab.multiplexing import Mplex, Yamux
 from libp2p_lab.notebook import close_all, network, run, spawn
 from libp2p_lab.security import TLS, Noise, Plaintext, load_swarm_key
 from libp2p_lab.trace import Entry, Trace
-from libp2p_lab.transports import TCP, Memory, WebSocket
+from libp2p_lab.transports import TCP, Memory, Unix, WebSocket
 
 if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
@@ -139,6 +139,7 @@ __all__ = [
     "StreamReset",
     "TopicScoreParameters",
     "Trace",
+    "Unix",
     "Verdict",
     "WebSocket",
     "Yamux",

@@ -12,10 +12,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from libp2p_lab.errors import (
+    ConnectionLost,
     DialError,
     LabError,
     LimitExceeded,
     LocalError,
+    PeerIdMismatch,
+    RemoteError,
 )
 from libp2p_lab.host.events import (
     ConnectionClosed,
@@ -41,9 +44,14 @@ from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.dialing import Backoff, race, rank
 from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
+from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import Listener, RawConnection, Transport
 
 ConnectionCallback = Callable[[MuxedConnection], None]
+
+
+class _Crossed(LabError):
+    """The handshake failed on a connection that may be two dials in one."""
 
 
 class Swarm:
@@ -354,6 +362,8 @@ class Swarm:
             return await self._dial_once(peer, addr, transport)
         except SecurityRefused:
             return await self._dial_once(peer, addr, transport, ask_first=True)
+        except _Crossed:
+            return await self._dial_once(peer, addr, transport, fresh_port=True)
 
     async def _dial_once(
         self,
@@ -361,6 +371,7 @@ class Swarm:
         addr: Multiaddr,
         transport: Transport | PeerTransport,
         ask_first: bool = False,
+        fresh_port: bool = False,
     ) -> MuxedConnection:
         number = next(self._numbers)
         link = str(number)
@@ -378,15 +389,31 @@ class Swarm:
                     await connection.refuse(str(error))
                     raise
             else:
-                raw = await transport.dial(addr)
-                connection = await self._upgrade(
-                    raw, number, "outbound", transport.name, expected, claim, ask_first
-                )
+                if fresh_port and isinstance(transport, TCP):
+                    raw: RawConnection = await transport.dial_from(addr, None)
+                else:
+                    raw = await transport.dial(addr)
+                try:
+                    connection = await self._upgrade(
+                        raw, number, "outbound", transport.name, expected, claim, ask_first
+                    )
+                except (RemoteError, ConnectionLost) as error:
+                    if self._may_have_crossed(raw, error) and not fresh_port:
+                        self._report_failure(peer, addr, error)
+                        raise _Crossed(str(error)) from error
+                    raise
         except BaseException:
             claim.close()
             raise
         self._tasks.create_task(self._run(connection))
         return connection
+
+    def _may_have_crossed(self, raw: RawConnection, error: LabError) -> bool:
+        """Whether two dials may have met halfway: each from a port that listens, they make one connection.
+
+        Both ends take themselves for the dialer then, and neither understands the other.
+        """
+        return not isinstance(error, PeerIdMismatch) and raw.local_addr in self.listen_addrs
 
     # -- life of a connection -------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class SimLoop(base_events.BaseEventLoop):
     """
 
     _ready: deque[Any]  # asyncio's own: handles that run next
+    dials_from_listeners = True  # see transports/tcp.py
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()

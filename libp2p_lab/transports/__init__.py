@@ -8,6 +8,7 @@ Read in this order:
     transport.py   the interface: dial, listen
     memory.py      two peers in one process: the whole idea without the operating system
     tcp.py         sockets, by asyncio
+    unix.py        the same within one machine: a file in place of a port
     websocket.py   what begins as HTTP: the way through proxies, and to browsers
     websocket_stream.py    its upgrade and its frames
     dns.py         names in addresses: /dns4, /dns6, /dns, /dnsaddr
@@ -20,6 +21,7 @@ Spec pages: addressing/README.md, connections/README.md, websockets/README.md
 from libp2p_lab.transports.memory import Memory, MemoryNetwork, MemoryStream
 from libp2p_lab.transports.tcp import TCP
 from libp2p_lab.transports.transport import Listener, RawConnection, Transport
+from libp2p_lab.transports.unix import Unix
 from libp2p_lab.transports.websocket import WebSocket
 
 __all__ = [
@@ -30,5 +32,6 @@ __all__ = [
     "MemoryStream",
     "RawConnection",
     "Transport",
+    "Unix",
     "WebSocket",
 ]

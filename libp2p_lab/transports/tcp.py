@@ -1,13 +1,17 @@
 """TCP: `/ip4/127.0.0.1/tcp/4001`, `/dns4/example.org/tcp/4001`, …
 
-The only file that knows about sockets. asyncio moves the bytes; `TcpStream` turns its callbacks into a
-`ByteStream`. TCP keeps no message boundaries: one write may arrive in many reads, and many writes in one.
+asyncio moves the bytes; `TcpStream` turns its callbacks into a `ByteStream`. TCP keeps no message boundaries: one write
+may arrive in many reads, and many writes in one.
+
+A host dials from a port at which it listens, where it can. So others see it where it can be reached, a NAT maps both
+ways through one hole, and a hole can be punched at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -16,6 +20,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from libp2p_lab.errors import ConnectionLost, LocalError, StreamClosed
 from libp2p_lab.identity.multiaddr import Multiaddr, Part
@@ -29,6 +34,8 @@ HIGH_WATER = 512 * 1024  # bytes received and not read at which we stop receivin
 WRITE_HIGH_WATER = 256 * 1024
 BACKLOG = 512
 TLS_SHUTDOWN_TIMEOUT = 2.0  # seconds for the remote's goodbye; then the socket is closed without
+#: A local address that does not do for a dial: another port may.
+NOT_FROM_THERE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EINVAL)
 _LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, for 0 seconds
 
 
@@ -43,11 +50,19 @@ _SCRATCH = _Scratch()
 
 
 class TcpStream(asyncio.BufferedProtocol):
-    """One TCP connection: a `RawConnection`."""
+    """One TCP connection: a `RawConnection`.
+
+    Args:
+        on_connection: called with this stream once it stands.
+        paused: whether nothing is received until `start_tls`.
+        fast_shutdown: see `TCP`.
+        ends: our end and the other, for sockets whose names are no IP addresses.
+    """
 
     __slots__ = (
         "_chunks",
         "_closed",
+        "_fast_shutdown",
         "_gone",
         "_local_addr",
         "_lost",
@@ -69,10 +84,15 @@ class TcpStream(asyncio.BufferedProtocol):
     )
 
     def __init__(
-        self, on_connection: Callable[[TcpStream], None] | None = None, paused: bool = False
+        self,
+        on_connection: Callable[[TcpStream], None] | None = None,
+        paused: bool = False,
+        fast_shutdown: bool = False,
+        ends: tuple[Multiaddr, Multiaddr] | None = None,
     ) -> None:
         self._on_connection = on_connection
-        self._paused = paused  # nothing is received until `start_tls`
+        self._paused = paused
+        self._fast_shutdown = fast_shutdown
         self._transport: asyncio.Transport
         self._socket: socket.socket
         self._chunks: deque[bytes] = deque()
@@ -87,6 +107,8 @@ class TcpStream(asyncio.BufferedProtocol):
         self._received = self._sent = 0
         self._local_addr: Multiaddr | None = None  # made when first asked for
         self._remote_addr: Multiaddr | None = None
+        if ends is not None:
+            self._local_addr, self._remote_addr = ends
         self.ended = False  # nothing more will arrive
         self._probe = Probe(layer="transport")
 
@@ -100,6 +122,8 @@ class TcpStream(asyncio.BufferedProtocol):
         # asyncio has set TCP_NODELAY already.
         self._socket = transport.get_extra_info("socket")
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._fast_shutdown:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         if self._paused:
             transport.pause_reading()
         if self._on_connection is not None:
@@ -276,23 +300,43 @@ class TcpListener:
     @property
     def addrs(self) -> Sequence[Multiaddr]:
         """Where it listens: each interface's address in place of 0.0.0.0 and ::."""
-        addrs: list[Multiaddr] = []
-        for sock in self._server.sockets:
-            host, port = sock.getsockname()[:2]
-            addrs.extend(_to_multiaddr((ip, port)) for ip in interfaces(host))
-        return addrs
+        return [_to_multiaddr((ip, port)) for host, port in self.bound for ip in interfaces(host)]
+
+    @property
+    def bound(self) -> Sequence[tuple[str, int]]:
+        """The IP address, or a wildcard, and the port of each of its sockets; none once it is closed."""
+        return [sock.getsockname()[:2] for sock in self._server.sockets]
 
     async def close(self) -> None:
         """Stop listening. Connections that have arrived stay open."""
         self._server.close()
 
 
-class TCP:
-    """The transport `tcp`."""
+@runtime_checkable
+class DialsFromListeners(Protocol):
+    """An event loop of which `create_connection` takes a port that listens as its `local_addr`: the simulated one."""
 
-    __slots__ = ()
+    dials_from_listeners: bool
+
+
+class TCP:
+    """The transport `tcp`.
+
+    Args:
+        reuse_port: dial from a port at which this transport listens, if there is one that can reach the address; from
+            a fresh one where the system refuses that. As go-libp2p does.
+        fast_shutdown: end connections by RST instead of FIN, as go-libp2p does: no port waits for two minutes in
+            TIME-WAIT. What the system has not sent yet is lost then, and so this is off unless it is asked for.
+    """
+
+    __slots__ = ("_listeners", "fast_shutdown", "reuse_port")
 
     name = "tcp"
+
+    def __init__(self, *, reuse_port: bool = True, fast_shutdown: bool = False) -> None:
+        self.reuse_port = reuse_port
+        self.fast_shutdown = fast_shutdown
+        self._listeners: list[TcpListener] = []
 
     def can_dial(self, addr: Multiaddr) -> bool:
         """Whether this is an IP address or a dns name, and a TCP port, and nothing more."""
@@ -309,11 +353,65 @@ class TCP:
 
     async def dial(self, addr: Multiaddr) -> TcpStream:
         """As `Transport.dial`. A dns name is looked up by the operating system here; `dns.py` does it beforehand."""
+        local = self.listening_for(addr) if self.reuse_port else None
+        if local is not None:
+            try:
+                return await self.dial_from(addr, local)
+            except OSError as error:
+                if error.errno not in NOT_FROM_THERE:
+                    raise
+        return await self.dial_from(addr, None)
+
+    async def dial_from(self, addr: Multiaddr, local: tuple[str, int] | None) -> TcpStream:
+        """As `dial`, from a given port: hole punching needs the one that the other side was told.
+
+        Args:
+            addr: where to.
+            local: the IP address or wildcard, and the port, which may be one that listens; None for a fresh one.
+
+        Raises: as `dial`, and `OSError` if it cannot be dialed from there.
+        """
         host, port, family = to_host_port(addr)
-        _, stream = await asyncio.get_running_loop().create_connection(
-            TcpStream, host, port, family=family
-        )
-        return stream
+        loop = asyncio.get_running_loop()
+
+        def stream() -> TcpStream:
+            return TcpStream(fast_shutdown=self.fast_shutdown)
+
+        if local is None or isinstance(loop, DialsFromListeners):
+            _, connected = await loop.create_connection(
+                stream, host, port, family=family, local_addr=local
+            )
+            return connected
+        sock = _bound_socket(socket.AF_INET6 if ":" in local[0] else socket.AF_INET, local)
+        try:
+            await loop.sock_connect(sock, (host, port))
+            _, connected = await loop.create_connection(stream, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return connected
+
+    def listening_for(self, addr: Multiaddr) -> tuple[str, int] | None:
+        """The listening socket to dial `addr` from; None if there is none that can reach it."""
+        if addr.names[0] not in ("ip4", "ip6"):  # a name may stand for anything
+            return None
+        host, port, _ = to_host_port(addr)
+        remote = ipaddress.ip_address(host)
+        at_interface: list[tuple[str, int]] = []
+        at_wildcard: list[tuple[str, int]] = []
+        for bound in [bound for listener in self._listeners for bound in listener.bound]:
+            ours = ipaddress.ip_address(bound[0].partition("%")[0])
+            if ours.version != remote.version or ours.is_link_local:
+                continue
+            if bound[1] == port and host in interfaces(bound[0]):
+                continue  # it would connect to itself
+            if ours.is_unspecified:
+                at_wildcard.append(bound)
+            elif ours.is_loopback == remote.is_loopback:
+                at_interface.append(bound)
+        if len(at_interface) == 1:  # of several the system knows which one the way leads through
+            return at_interface[0]
+        return at_wildcard[0] if at_wildcard else None
 
     async def listen(self, addr: Multiaddr, on_connection: OnConnection) -> TcpListener:
         """As `Transport.listen`."""
@@ -321,9 +419,43 @@ class TCP:
             raise LocalError(f"TCP listens at an IP address and a port, not at {addr}")
         host, port, family = to_host_port(addr)
         server = await asyncio.get_running_loop().create_server(
-            lambda: TcpStream(on_connection), host, port, family=family, backlog=BACKLOG
+            lambda: TcpStream(on_connection, fast_shutdown=self.fast_shutdown),
+            host,
+            port,
+            family=family,
+            backlog=BACKLOG,
         )
-        return TcpListener(server)
+        listener = TcpListener(server)
+        if self.reuse_port and _REUSE_PORT is not None:
+            for sock in server.sockets:
+                # Only now: two listeners at one port are an error still, and none that goes unnoticed.
+                sock.setsockopt(socket.SOL_SOCKET, _REUSE_PORT, 1)
+        self._listeners = [one for one in self._listeners if one.bound]
+        self._listeners.append(listener)
+        return listener
+
+
+_REUSE_PORT: int | None = getattr(socket, "SO_REUSEPORT", None)  # Windows has none
+
+
+def _bound_socket(family: int, local: tuple[str, int]) -> socket.socket:
+    """A socket at a port at which another one may listen.
+
+    Raises: `OSError`.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if _REUSE_PORT is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _REUSE_PORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(local)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 _HOST_NAMES = {
