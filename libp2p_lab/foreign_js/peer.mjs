@@ -208,7 +208,8 @@ const commands = {
       // Tests connect more often from one address than the five times a second that are let in otherwise.
       connectionManager: { inboundConnectionThreshold: 1000 },
       services: {
-        identify: identify(),
+        // one stream at a time is its default: too few for a peer that asks by itself and is told to ask
+        identify: identify({ maxInboundStreams: 16 }),
         identifyPush: identifyPush(),
         ping: ping(),
         echo: echo({ protocolPrefix: 'package', timeout: 3_000 }),

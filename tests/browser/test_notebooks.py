@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab_page import LabPage
@@ -16,31 +15,31 @@ DRAW_ALL = """() => { const notebook = window.jupyterapp.shell.currentWidget.con
 SIZES = (1280, 800)
 
 
-def pictures(lab: LabPage, name: str, width: int) -> None:
-    """The whole notebook in both themes; nothing may be wider than its place."""
-    lab.page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollTo(0, 0)")
-    for theme in ("Dark", "Light"):
-        lab.use_theme(f"JupyterLab {theme}")
-        lab.page.wait_for_timeout(500)
-        lab.screenshot_whole(f"{name}-{width}-{theme.lower()}")
-    assert lab.page.evaluate(OVERFLOWING) == []
+def pictures(lab: LabPage, name: str) -> None:
+    """The whole notebook in both widths and both themes; nothing may be wider than its place."""
+    for width in SIZES:
+        lab.page.set_viewport_size({"width": width, "height": 1000})
+        if width < 1000:  # a narrow window, without the file browser
+            lab.command("application:toggle-left-area")
+        lab.page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollTo(0, 0)")
+        for theme in ("Dark", "Light"):
+            lab.use_theme(f"JupyterLab {theme}")
+            lab.page.wait_for_timeout(500)
+            lab.screenshot_whole(f"{name}-{width}-{theme.lower()}")
+        assert lab.page.evaluate(OVERFLOWING) == [], f"at {width} pixels"
 
 
-def open_at(lab: LabPage, notebook: str, width: int) -> None:
-    """Run all cells in a window of this width; a narrow one without the file browser."""
-    lab.page.set_viewport_size({"width": width, "height": 1000})
+def run_all(lab: LabPage, notebook: str) -> None:
+    """Run all cells, and have all of them drawn."""
     assert lab.run_all(notebook) == []
     lab.page.evaluate(DRAW_ALL)
-    if width < 1000:
-        lab.command("application:toggle-left-area")
 
 
-@pytest.mark.parametrize("width", SIZES)
-def test_notebook_00_is_used_as_it_says(lab: LabPage, width: int) -> None:
-    open_at(lab, "00_intro.ipynb", width)
+def test_notebook_00_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "00_intro.ipynb")
     page = lab.page
     expect(page.locator(".lab")).to_have_count(5)  # two maps, a chart, a lens, a stack
-    pictures(lab, "notebook-00", width)
+    pictures(lab, "notebook-00")
 
     first_map = page.locator(".lab").filter(has=page.locator(".lab-dot[aria-label^=alice]"))
     expect(first_map.locator(".lab-dot[aria-label^=bob]")).to_be_visible()
@@ -51,7 +50,7 @@ def test_notebook_00_is_used_as_it_says(lab: LabPage, width: int) -> None:
     card.get_by_label("the host that dials or pings").select_option(label="bob")
     card.locator("[data-act=ping]").click()
     expect(card.get_by_role("status")).to_contain_text("alice answered in")
-    lab.screenshot(f"notebook-00-{width}-card")
+    lab.screenshot("notebook-00-card")
 
     lens = page.locator(".lab").filter(has=page.get_by_role("button", name="step forward"))
     rows = lens.locator(".lab-row")
@@ -61,16 +60,15 @@ def test_notebook_00_is_used_as_it_says(lab: LabPage, width: int) -> None:
     expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
     rows.filter(has_text="handshake 1").first.click()
     expect(lens.locator(".lab-detail")).to_contain_text("e: ephemeral public key")
-    lab.screenshot(f"notebook-00-{width}-lens")
+    lab.screenshot("notebook-00-lens")
     assert lab.page_errors == []
 
 
-@pytest.mark.parametrize("width", SIZES)
-def test_notebook_01_is_used_as_it_says(lab: LabPage, width: int) -> None:
-    open_at(lab, "01_identity.ipynb", width)
+def test_notebook_01_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "01_identity.ipynb")
     page = lab.page
     expect(page.locator(".lab")).to_have_count(3)  # a map, KeyLab, a lens
-    pictures(lab, "notebook-01", width)
+    pictures(lab, "notebook-01")
 
     key_lab = page.locator(".lab").filter(has=page.locator("[data-id=base58]"))
     name, verdict = key_lab.locator("[data-id=base58]"), key_lab.locator(".lab-verdict")
@@ -82,7 +80,7 @@ def test_notebook_01_is_used_as_it_says(lab: LabPage, width: int) -> None:
         expect(verdict).to_contain_text("canonical")
     key_lab.locator("[data-key-type=ecdsa]").click()  # task 4
     expect(name).to_contain_text("Qm")
-    lab.screenshot(f"notebook-01-{width}-key-lab")
+    lab.screenshot("notebook-01-key-lab")
 
     lens = page.locator(".lab").filter(has=page.get_by_role("button", name="step forward"))
     lens.get_by_role("button", name="after protobuf").click()
@@ -91,5 +89,5 @@ def test_notebook_01_is_used_as_it_says(lab: LabPage, width: int) -> None:
     expect(rows).to_have_count(8)  # four peers, each asked and asking
     rows.first.click()
     expect(lens.locator(".lab-detail")).to_contain_text("publicKey")
-    lab.screenshot(f"notebook-01-{width}-lens")
+    lab.screenshot("notebook-01-lens")
     assert lab.page_errors == []
