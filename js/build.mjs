@@ -11,6 +11,8 @@ await build({
   entryPoints: [
     "src/network_map.js",
     "src/internet_map.js",
+    "src/mesh_view.js",
+    "src/score_board.js",
     "src/wire_lens.js",
     "src/key_lab.js",
     "src/stack_builder.js",

@@ -86,8 +86,8 @@ export function bytes(count) {
   return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-export function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export function plural(count, noun, several = `${noun}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : several}`;
 }
 
 const SPECS = "https://github.com/libp2p/specs/blob/master/";

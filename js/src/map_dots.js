@@ -4,9 +4,13 @@ import { h, plural } from "./dom.js";
 const MAX_DOTS = 200; // beyond, the table has to do
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const ofHost = (node, count) =>
+  node.kind === "host" ? plural(count, "link") : `${node.kind}, ${plural(count, "link")}`;
+
 export class Dots {
-  constructor(stage, select) {
+  constructor(stage, select, describe = ofHost) {
     this.stage = stage;
+    this.describe = describe; // a peer and the number of its links, in words
     this.select = select; // called with a peer's id, or null
     this.buttons = new Map(); // peer id → button
     this.scene = null;
@@ -42,9 +46,7 @@ export class Dots {
     let count = 0;
     for (const one of this.scene.links.values())
       if (one.source === node || one.target === node) count += 1;
-    const state =
-      node.kind === "host" ? plural(count, "link") : `${node.kind}, ${plural(count, "link")}`;
-    dot.setAttribute("aria-label", `${node.name}, ${state}`);
+    dot.setAttribute("aria-label", `${node.name}, ${this.describe(node, count)}`);
     dot.title = `${node.name}\n${node.id}`;
   }
 

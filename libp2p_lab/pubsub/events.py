@@ -49,6 +49,14 @@ class GraftRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class FanoutChosen:
+    """Whom we publish to from now on, in a topic that we do not want; nobody once that is over."""
+
+    topic: str
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessagePublished:
     """We published a message.
 

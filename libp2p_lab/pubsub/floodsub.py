@@ -22,6 +22,8 @@ from libp2p_lab.pubsub.events import (
     MessageForwarded,
     MessagePublished,
     MessageRefused,
+    PeerJoined,
+    PeerLeft,
 )
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message, SubOpts
 from libp2p_lab.pubsub.router import Action, Arrival, Screen, Seen, Send, Topics, Urgency
@@ -99,7 +101,10 @@ class FloodSubRouter:
         """As `Router.receive`."""
         if peer not in self._topics:
             return []
-        self._topics.update(peer, rpc.subscriptions)
+        for change in self._topics.update(peer, rpc.subscriptions):
+            if self._probe.trace.listeners:
+                kind = PeerJoined if change.subscribe else PeerLeft
+                self._probe.emit("event", kind(str(peer), change.topic))
         arrivals = []
         for message in rpc.publish:
             message_id = self._message_id(message)

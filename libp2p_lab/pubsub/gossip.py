@@ -73,12 +73,28 @@ class MessageCache:
         newest = list(self._windows)[: self._gossip]
         return [message_id for window in newest for message_id, of in window if of == topic]
 
+    @property
+    def windows(self) -> list[list[tuple[bytes, str]]]:
+        """What each window holds, the newest first: (message id, topic)."""
+        return [list(window) for window in list(self._windows)]
+
+    def resize(self, length: int, gossip: int) -> None:
+        """Keep and gossip about another number of windows."""
+        self._gossip = gossip
+        kept, old = list(self._windows)[:length], list(self._windows)[length:]
+        for window in old:
+            self._forget(window)
+        self._windows = deque(kept, maxlen=length)
+
+    def _forget(self, window: list[tuple[bytes, str]]) -> None:
+        for message_id, _ in window:
+            self._messages.pop(message_id, None)
+            self._asked.pop(message_id, None)
+
     def shift(self) -> None:
         """A heartbeat is over: open a new window, drop the oldest."""
         if len(self._windows) == self._windows.maxlen:
-            for message_id, _ in self._windows[-1]:
-                self._messages.pop(message_id, None)
-                self._asked.pop(message_id, None)
+            self._forget(self._windows[-1])
         self._windows.appendleft([])
 
 
@@ -108,6 +124,11 @@ class Gossip:
         self._peers: dict[PeerId, _Asked] = {}
         self._promises: dict[bytes, dict[PeerId, float]] = {}  # id -> who promised it, until when
         self.cache = MessageCache(parameters.history_length, parameters.history_gossip)
+
+    def use(self, parameters: GossipSubParameters) -> None:
+        """Other numbers from now on."""
+        self._parameters = parameters
+        self.cache.resize(parameters.history_length, parameters.history_gossip)
 
     def add_peer(self, peer: PeerId) -> None:
         """A peer that gossips is here."""

@@ -94,7 +94,7 @@ class GossipSubRouter:
         self.protocols = tuple(protocols)
         self.parameters = parameters if parameters is not None else GossipSubParameters()
         self.score = score
-        self._thresholds = thresholds if thresholds is not None else ScoreThresholds()
+        self.thresholds = thresholds if thresholds is not None else ScoreThresholds()
         self._screen = screen
         self._message_id = message_id
         self._explicit = frozenset(explicit)
@@ -103,7 +103,7 @@ class GossipSubRouter:
         self._topics = Topics(self.parameters.max_topics_per_peer, allow_topic)
         self._mesh = Mesh(
             self.parameters,
-            self._thresholds,
+            self.thresholds,
             self._topics,
             score,
             rng,
@@ -179,6 +179,26 @@ class GossipSubRouter:
         """Whom we publish to in a topic that we do not want."""
         return list(self._mesh.fanout.get(topic, {}))
 
+    def use(self, parameters: GossipSubParameters) -> None:
+        """Other numbers from now on; meshes follow at the next heartbeat."""
+        self.parameters = parameters
+        self._mesh.use(parameters)
+        self._gossip.use(parameters)
+
+    def backoffs(self, topic: str) -> dict[PeerId, float]:
+        """Who may not be grafted yet, and the moment at which that ends."""
+        return self._mesh.backoffs(topic)
+
+    @property
+    def windows(self) -> list[list[tuple[bytes, str]]]:
+        """The message cache, window by window, the newest first: (message id, topic)."""
+        return self._gossip.cache.windows
+
+    @property
+    def seen(self) -> int:
+        """How many message ids it knows."""
+        return len(self._seen)
+
     # -- what peers say ---------------------------------------------------------------------------------------
 
     def receive(self, peer: PeerId, rpc: RPC, now: float) -> list[Arrival]:
@@ -190,7 +210,7 @@ class GossipSubRouter:
             return []
         trusted = peer in self._explicit
         score = 0.0 if trusted else self.score.score(peer)
-        if score < self._thresholds.graylist:
+        if score < self.thresholds.graylist:
             return []
         if rpc.subscriptions:
             self._take_subscriptions(peer, rpc.subscriptions)
@@ -257,7 +277,7 @@ class GossipSubRouter:
             self._extensions[peer] = rpc.extensions
             if rpc.extensions.test_extension and self._protocol[peer] == V13:
                 self._send(RPC(test_extension=True), (peer,), Urgency.CONTROL)
-        if score >= self._thresholds.gossip:
+        if score >= self.thresholds.gossip:
             if rpc.ihave:
                 iwant = self._gossip.ihave_received(peer, rpc.ihave, self._topics.ours, now)
                 if iwant is not None:
@@ -310,7 +330,7 @@ class GossipSubRouter:
         self, message: Message, message_id: bytes, *, own: bool, now: float
     ) -> dict[PeerId, None]:
         topic, wanting = message.topic, self._topics.peers(message.topic)
-        threshold = self._thresholds.publish
+        threshold = self.thresholds.publish
         if own and self.parameters.flood_publish:
             chosen = {p: None for p in wanting if self.score.score(p) >= threshold}
         elif topic in self._mesh.members:
@@ -358,7 +378,7 @@ class GossipSubRouter:
             if peer not in inside
             and peer not in self._explicit
             and self._protocol[peer] != FLOODSUB
-            and self.score.score(peer) >= self._thresholds.gossip
+            and self.score.score(peer) >= self.thresholds.gossip
         ]
         for peers, ihave in self._gossip.emit(topic, outside):
             self._send(RPC(ihave=(ihave,)), peers, Urgency.GOSSIP)

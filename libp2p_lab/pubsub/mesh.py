@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from libp2p_lab.identity.peer_id import PeerId
-from libp2p_lab.pubsub.events import Grafted, GraftRefused, Pruned
+from libp2p_lab.pubsub.events import FanoutChosen, Grafted, GraftRefused, Pruned
 from libp2p_lab.pubsub.parameters import GossipSubParameters, ScoreThresholds
 from libp2p_lab.pubsub.pubsub_messages import ControlGraft, ControlPrune, PXPeer
 from libp2p_lab.pubsub.router import Topics
@@ -106,6 +106,14 @@ class Mesh:
             self._remove(peer, topic, "it left the topic")
         self.fanout.get(topic, {}).pop(peer, None)
 
+    def use(self, parameters: GossipSubParameters) -> None:
+        """Other numbers from the next heartbeat on."""
+        self._parameters = parameters
+
+    def backoffs(self, topic: str) -> dict[PeerId, float]:
+        """Who may not be grafted yet, and the moment at which that ends."""
+        return dict(self._backoff.get(topic, {}))
+
     def is_member(self, peer: PeerId) -> bool:
         """Whether `peer` is in any of our meshes."""
         return any(peer in members for members in self.members.values())
@@ -119,7 +127,9 @@ class Mesh:
         """
         self.members[topic] = {}
         self._published_at.pop(topic, None)
-        known = [p for p in self.fanout.pop(topic, {}) if self._may_graft(p, topic, now)]
+        known = [p for p in self.fanout.get(topic, {}) if self._may_graft(p, topic, now)]
+        if topic in self.fanout:
+            self._end_fanout(topic)
         for peer in known[: self._parameters.D]:
             self._graft(peer, topic, now, "we joined the topic, it was in our fanout")
         missing = self._parameters.D - len(self.members[topic])
@@ -141,7 +151,7 @@ class Mesh:
         self._published_at[topic] = now
         if not self.fanout.get(topic):
             able = self._fanout_candidates(topic)
-            self.fanout[topic] = dict.fromkeys(self._pick(able, self._parameters.D))
+            self._choose_fanout(topic, self._pick(able, self._parameters.D))
         return self.fanout[topic]
 
     # -- what peers say ---------------------------------------------------------------------------------------
@@ -280,13 +290,25 @@ class Mesh:
     def _keep_fanouts(self, now: float) -> None:
         for topic in [*self.fanout]:
             if now - self._published_at[topic] > self._parameters.fanout_ttl:
-                del self.fanout[topic], self._published_at[topic]
+                del self._published_at[topic]
+                self._end_fanout(topic)
                 continue
             able = self._fanout_candidates(topic)
             kept = [peer for peer in self.fanout[topic] if peer in able]
             others = [peer for peer in able if peer not in self.fanout[topic]]
             kept += self._pick(others, self._parameters.D - len(kept))
-            self.fanout[topic] = dict.fromkeys(kept)
+            if kept != list(self.fanout[topic]):
+                self._choose_fanout(topic, kept)
+
+    def _choose_fanout(self, topic: str, peers: list[PeerId]) -> None:
+        self.fanout[topic] = dict.fromkeys(peers)
+        if self._probe.trace.listeners:
+            self._probe.emit("event", FanoutChosen(topic, tuple(map(str, peers))))
+
+    def _end_fanout(self, topic: str) -> None:
+        del self.fanout[topic]
+        if self._probe.trace.listeners:
+            self._probe.emit("event", FanoutChosen(topic, ()))
 
     # -- who may be what --------------------------------------------------------------------------------------
 

@@ -86,6 +86,9 @@ class PubSub:
         explicit_peers: peers to stay connected to, and to send everything.
         heartbeat_interval: seconds between two heartbeats of the router.
         first_seqno: the number of our first message; only simulations replace it.
+
+    Attributes:
+        is_paused: whether the router's heart stands still. `beat` makes it beat once.
     """
 
     name = "pubsub"
@@ -114,6 +117,7 @@ class PubSub:
         self._validating = 0
         self._dialing = 0
         self._heart: asyncio.Task[None] | None = None
+        self.is_paused = False
         self._host: Host
         self.router: Router
 
@@ -230,6 +234,11 @@ class PubSub:
     def remove_validator(self, topic: str) -> None:
         """Judge messages of `topic` no more."""
         self._validations.pop(topic, None)
+
+    def beat(self) -> None:
+        """One heartbeat now: for those who set `is_paused` to go from one to the next."""
+        self.router.heartbeat(self._now())
+        self._act()
 
     def dropped(self) -> dict[PeerId, int]:
         """RPCs that connected peers were not sent because they read too slowly."""
@@ -435,9 +444,10 @@ class PubSub:
         looked_at = -self._host.limits.pubsub_explicit_interval
         while True:
             await asyncio.sleep(self._interval)
+            if self.is_paused:
+                continue
             now = self._now()
-            self.router.heartbeat(now)
-            self._act()
+            self.beat()
             if now - looked_at >= self._host.limits.pubsub_explicit_interval:
                 looked_at = now
                 for target in self._explicit:

@@ -88,9 +88,10 @@ class GossipSub(PubSub):
         if isinstance(score, ScoreParameters):
             score = PeerScore(score, parameters.seen_ttl)
         self._score: Score = score
+        self._gossipsub: GossipSubRouter
 
         def make_router(host: Host, probe: Probe) -> Router:
-            return GossipSubRouter(
+            self._gossipsub = GossipSubRouter(
                 screen=self.screen,
                 score=self._score,
                 rng=host.rng,
@@ -104,6 +105,7 @@ class GossipSub(PubSub):
                 probe=probe,
                 protocols=protocols,
             )
+            return self._gossipsub
 
         super().__init__(
             make_router,
@@ -113,6 +115,16 @@ class GossipSub(PubSub):
             heartbeat_interval=parameters.heartbeat_interval,
             first_seqno=first_seqno,
         )
+
+    @property
+    def parameters(self) -> GossipSubParameters:
+        """The numbers that are in use."""
+        return self._gossipsub.parameters
+
+    def use(self, parameters: GossipSubParameters) -> None:
+        """Other numbers from now on; meshes follow at the next heartbeat."""
+        self._gossipsub.use(parameters)
+        self._interval = parameters.heartbeat_interval
 
     def scores(self) -> dict[PeerId, float]:
         """What we think of each connected peer."""

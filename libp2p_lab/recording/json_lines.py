@@ -77,6 +77,7 @@ CLASSES: tuple[type, ...] = (
     pubsub_events.Grafted,
     pubsub_events.Pruned,
     pubsub_events.GraftRefused,
+    pubsub_events.FanoutChosen,
     pubsub_events.MessagePublished,
     pubsub_events.MessageArrived,
     pubsub_events.MessageDuplicate,

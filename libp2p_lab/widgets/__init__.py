@@ -2,6 +2,8 @@
 
     NetworkMap(peers)      peers, connections, and what moves between them
     InternetMap(net)       a simulated internet: its machines and packets, stopped and broken at will
+    MeshView(peers)        pubsub: mesh, fan-out and gossip, and the way of each message
+    ScoreBoard(peers)      the score of one peer in the eyes of another, part by part, over time
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
     Timeline(peers)        peers side by side, an arrow for each message, round trips counted
@@ -22,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
         check_panel,
         internet_map,
         key_lab,
+        mesh_view,
+        mesh_world,
         network_map,
         sources,
+        score_board,
         stack_builder,
         stream_scope,
         timeline,
@@ -65,6 +70,44 @@ def InternetMap(net: Internet, speed: float = 0.1) -> internet_map.InternetMap:
     from libp2p_lab.widgets.internet_map import InternetMap as Widget
 
     return Widget(net, speed)
+
+
+def MeshView(
+    source: mesh_world.Source | None = None,
+    topic: str = "",
+    *,
+    beside: mesh_world.Source | None = None,
+    speed: float = 1.0,
+) -> mesh_view.MeshView:
+    """Peers with pubsub: mesh links, fan-out, links for gossip only, and the way of each message.
+
+    Args:
+        source: one host, several, a mapping from names to hosts, a simulated internet, or a recording. None makes
+            two internets that are the same but for this: one runs GossipSub, the other FloodSub.
+        topic: which topic; "" for the first that anybody wants.
+        beside: a second network, drawn next to the first; what is published in one is published in both.
+        speed: virtual seconds in a real one, for simulated internets that are played.
+    """
+    from libp2p_lab.widgets.mesh_view import MeshView as Widget
+
+    return Widget(source, topic, beside=beside, speed=speed)
+
+
+def ScoreBoard(
+    hosts: Host | Internet | Mapping[str, Host] | Iterable[Host],
+    judge: score_board.Peer | None = None,
+    peer: score_board.Peer | None = None,
+) -> score_board.ScoreBoard:
+    """The score of one peer in the eyes of another: eight parts and their sum, at each heartbeat.
+
+    Args:
+        hosts: who judges: one host with GossipSub, several, a mapping from names to hosts, or a simulated internet.
+        judge: whose opinion is shown first (a host, a peer id, a name); None for the first host.
+        peer: of whom; None for the one with the worst score.
+    """
+    from libp2p_lab.widgets.score_board import ScoreBoard as Widget
+
+    return Widget(hosts, judge, peer)
 
 
 def WireLens(

@@ -1,0 +1,327 @@
+"""One network of peers with pubsub, live or simulated: followed, and poked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from libp2p_lab.errors import LabError, LocalError
+from libp2p_lab.host.host import Host
+from libp2p_lab.pubsub import (
+    FloodSub,
+    GossipSub,
+    GossipSubParameters,
+    PubSub,
+    ReceivedMessage,
+    Verdict,
+)
+from libp2p_lab.sim.host import SimHost
+from libp2p_lab.sim.internet import Internet
+from libp2p_lab.trace import Entry
+from libp2p_lab.widgets.mesh_model import MeshModel
+from libp2p_lab.widgets.network_records import short
+
+#: One host, several, a mapping from names to hosts, a simulated internet, or a recording's entries.
+Source = Host | Internet | Mapping[str, Host] | Iterable[Host] | Iterable[Entry]
+
+MAX_WAITING = 200_000  # entries that wait to be looked at; the newest
+SETTLE = 0.1  # virtual seconds in which a message in a paused internet moves on
+MAX_SETTLES = 50
+
+
+class World:
+    """The peers of one picture.
+
+    Args:
+        source: whose.
+
+    Attributes:
+        hosts: by name.
+        net: the internet that they are in, if it is a simulated one.
+        model: what they do.
+
+    Raises: `LocalError` for a source without peers, or with peers that have no pubsub.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.net = source if isinstance(source, Internet) else None
+        self.hosts, entries = _hosts_of(source)
+        self.model = MeshModel()
+        self._entries: deque[Entry] = deque(entries, maxlen=MAX_WAITING)
+        self._stops: list[Callable[[], None]] = []
+        self._paused: list[PubSub] = []
+        self._published = 0
+        for host in self.hosts.values():
+            _pubsub_of(host)
+            if isinstance(host, SimHost) and self.net is None:
+                raise LocalError("these hosts are simulated: show their Internet")
+
+    @property
+    def title(self) -> str:
+        """What spreads the messages here."""
+        kinds = {_kind(host) for host in self.hosts.values()}
+        names = {"gossip": "GossipSub", "flood": "FloodSub", "router": "A router of its own"}
+        return names[kinds.pop()] if len(kinds) == 1 else "Peers"
+
+    # -- following --------------------------------------------------------------------------------
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether we listen to the hosts."""
+        return bool(self._stops)
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """Note what there is, and listen from here on; `wake` is called with each fact, in any thread."""
+        if self._stops or not self.hosts:
+            return
+
+        def take(entry: Entry) -> None:
+            if entry.layer in ("pubsub", "host"):
+                self._entries.append(entry)
+                wake()
+
+        for name, host in self.hosts.items():
+            self._stops.append(host.trace.listen(take))
+            self.model.member(str(host.peer_id), name, _kind(host))
+        for host in self.hosts.values():
+            self._look_up(host)
+
+    def unfollow(self) -> None:
+        """Listen no more; hearts of live hosts that stood still beat again."""
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
+        if self.net is None:
+            self.pause(False)
+
+    def drain(self) -> None:
+        """Take in what was heard."""
+        for _ in range(len(self._entries)):
+            self.model.take(self._entries.popleft())
+        for host in self.hosts.values():
+            if not host.is_running:
+                self.model.gone(str(host.peer_id))
+            elif _kind(host) == "router":  # perhaps it tells nothing of its mesh
+                self._look_up_mesh(host)
+
+    def _look_up(self, host: Host) -> None:
+        """What a host has by now, told as if it happened."""
+        peer, pubsub = str(host.peer_id), _pubsub_of(host)
+        if not host.is_running:
+            self.model.gone(peer)
+            return
+        for connection in host.connections:
+            self.model.connected(peer, str(connection.id), str(connection.remote_peer))
+        for topic in pubsub.topics:
+            self.model.wants(peer, topic)
+            for other in pubsub.peers(topic):
+                self.model.wants(str(other), topic)
+        self._look_up_mesh(host)
+
+    def _look_up_mesh(self, host: Host) -> None:
+        pubsub, peer = _pubsub_of(host), str(host.peer_id)
+        if _kind(host) == "flood":
+            return
+        for topic in pubsub.topics:
+            self.model.set_group("mesh", peer, topic, map(str, pubsub.mesh(topic)))
+
+    # -- time -------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds; 0 for live hosts."""
+        return self.net.now if self.net is not None else 0.0
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether heartbeats come by themselves."""
+        return self.net.speed != 0 if self.net is not None else not self._paused
+
+    def pause(self, wanted: bool, speed: float = 1.0) -> None:
+        """Let the hearts stand still, or beat. A simulated internet stands still as a whole.
+
+        Args:
+            wanted: stand still.
+            speed: virtual seconds in a real one, for a simulated internet that goes on.
+        """
+        if self.net is not None:
+            with contextlib.suppress(LocalError):  # it is closed
+                self.net.play(0 if wanted else speed)
+            return
+        for pubsub in self._paused:
+            pubsub.is_paused = False
+        self._paused = [_pubsub_of(host) for host in self.hosts.values()] if wanted else []
+        for pubsub in self._paused:
+            pubsub.is_paused = True
+
+    async def beat(self) -> None:
+        """One heartbeat of everybody, and no more."""
+        self.pause(True)
+        if self.net is not None:
+            intervals = [gossip.parameters.heartbeat_interval for gossip in self.gossips]
+            await self._pass(max(intervals, default=1.0))
+            return
+        for host in self.hosts.values():
+            if host.is_running:
+                _pubsub_of(host).beat()
+
+    async def _pass(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        if self.net is not None:
+            await self.net.arun_for(seconds)
+            self.drain()
+
+    # -- pokes ------------------------------------------------------------------------------------
+
+    @property
+    def gossips(self) -> list[GossipSub]:
+        """The pubsub of those hosts that run GossipSub."""
+        found = [_pubsub_of(host) for host in self.hosts.values() if host.is_running]
+        return [pubsub for pubsub in found if isinstance(pubsub, GossipSub)]
+
+    async def publish(self, name: str, topic: str, size: int) -> None:
+        """Let one peer publish a message of about `size` bytes. A paused internet runs until it has been spread."""
+        host = self._host(name)
+        self._published += 1
+        text = f"message {self._published} from {name} ".encode()
+        await self._do(host, lambda: host.pubsub.publish(topic, text.ljust(size, b".")))
+        if self.net is None or self.net.speed:
+            return
+        travelled = -1
+        for _ in range(MAX_SETTLES):
+            if self.model.totals["copies"] == travelled:
+                return
+            travelled = self.model.totals["copies"]
+            await self._pass(SETTLE)
+
+    async def kill(self, name: str) -> None:
+        """Close one peer's host."""
+        host = self._host(name)
+        await self._do(None, host.close)
+        self.model.gone(str(host.peer_id))
+
+    async def silence(self, name: str, topic: str) -> bool:
+        """Let a peer take messages and pass none on; called again, it is honest again. Returns which it is now.
+
+        Raises: `LocalError` if it has a validator of this topic already, through which this is done.
+        """
+        host = self._host(name)
+        member, pubsub, own = self.model.member(str(host.peer_id)), host.pubsub, host.peer_id
+
+        def validate(message: ReceivedMessage) -> Verdict:
+            return Verdict.ACCEPT if message.from_peer == own else Verdict.IGNORE
+
+        if member.is_silent:
+            pubsub.remove_validator(topic)
+        else:
+            pubsub.add_validator(topic, validate)
+        member.is_silent = not member.is_silent
+        self.model.is_changed = True
+        return member.is_silent
+
+    async def use(self, **changes: float) -> GossipSubParameters | None:
+        """Give every GossipSub peer other parameters; D_score and D_out are lowered where they must be.
+
+        Returns: what they are now; None if nobody runs GossipSub.
+
+        Raises: `LocalError` if they contradict each other.
+        """
+        gossips = self.gossips
+        if not gossips:
+            return None
+        wanted = dataclasses.asdict(gossips[0].parameters) | changes
+        defaults = GossipSubParameters()
+        wanted["D_score"] = min(defaults.D_score, wanted["D"])
+        wanted["D_out"] = max(0, min(defaults.D_out, wanted["D_low"] - 1, wanted["D"] // 2))
+        parameters = GossipSubParameters(**wanted)
+
+        def change() -> None:
+            for gossip in gossips:
+                gossip.use(parameters)
+
+        if self.net is None:
+            change()
+        else:
+            await asyncio.to_thread(self.net.player.settle, change)
+        return parameters
+
+    def _host(self, name: str) -> Host:
+        host = self.hosts.get(name)
+        if host is None or not host.is_running:
+            raise LocalError(f"{name or 'nobody'} is no running peer of this network")
+        return host
+
+    async def _do(self, host: Host | None, act: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Do it: here, or in a simulated internet as part of the scenario (on a host's machine, if one is given)."""
+        net = self.net
+        if net is None:
+            await act()
+            return
+        problems: list[Exception] = []
+
+        async def guarded() -> None:
+            try:
+                await (host.run(act()) if isinstance(host, SimHost) else act())
+            except (LabError, OSError, TimeoutError) as problem:
+                problems.append(problem)
+
+        def start() -> None:
+            net.loop.create_task(guarded(), name="poke")
+
+        await asyncio.to_thread(net.player.settle, start)
+        if not net.speed:
+            await self._pass(SETTLE)
+        if problems:
+            raise problems[0]
+
+
+def _hosts_of(source: Source) -> tuple[dict[str, Host], list[Entry]]:
+    """The hosts by name, or the entries of a recording."""
+    entries: list[Entry] = []
+    hosts: dict[str, Host]
+    match source:
+        case Internet():
+            found = [(name, host) for name, host in source.hosts_by_name.items()]
+            hosts = {name: host for name, host in found if _has_pubsub(host)}
+        case Host():
+            hosts = {short(str(source.peer_id)): source}
+        case Mapping():
+            hosts = {str(name): host for name, host in source.items()}
+        case _:
+            several = list(source)
+            entries = [one for one in several if isinstance(one, Entry)]
+            hosts = {short(str(one.peer_id)): one for one in several if isinstance(one, Host)}
+            if len(entries) + len(hosts) != len(several):
+                raise LocalError("this shows hosts, an Internet or a recording, nothing else")
+    if not hosts and not entries:
+        raise LocalError("there is no peer with pubsub to show")
+    return hosts, entries
+
+
+def _has_pubsub(host: Host) -> bool:
+    return any(isinstance(service, PubSub) for service in host.services)
+
+
+def _pubsub_of(host: Host) -> PubSub:
+    if not isinstance(host, Host):
+        raise LocalError(f"this shows hosts, not {type(host).__name__}")
+    for service in host.services:
+        if isinstance(service, PubSub):
+            return service
+    raise LocalError(
+        f"{short(str(host.peer_id))} has no pubsub: give it services=[…, lab.GossipSub()]"
+    )
+
+
+def _kind(host: Host) -> str:
+    match _pubsub_of(host):
+        case GossipSub():
+            return "gossip"
+        case FloodSub():
+            return "flood"
+        case _:
+            return "router"

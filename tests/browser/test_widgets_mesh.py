@@ -1,0 +1,99 @@
+"""MeshView and ScoreBoard in a real browser: published, replayed, stepped by heartbeats, broken, tuned."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import LabServer
+from tests.browser.lab_page import LabPage, write_notebook
+
+TWINS = """\
+import libp2p_lab as lab
+
+view = lab.widgets.MeshView()
+view
+"""
+BOARD = """\
+board = lab.widgets.ScoreBoard(view.nets[0], judge="peer1")
+view.nets[0].run_for(20)
+board
+"""
+
+
+def test_a_message_by_mesh_and_by_flood(lab: LabPage, lab_server: LabServer) -> None:
+    assert lab.run_all(write_notebook(lab_server.root, "mesh.ipynb", TWINS)) == []
+    page = lab.page
+    panels = page.locator(".lab-panel")
+    expect(panels).to_have_count(2)
+    expect(panels.first).to_contain_text("for gossip only")
+    expect(panels.last).to_contain_text("links that flood")
+    page.get_by_role("button", name="Publish").click()
+    numbers = page.locator(".lab-numbers tbody tr")
+    expect(numbers.first).to_contain_text("19")
+    expect(numbers.last).to_contain_text("19")
+    copies = [int(row.locator("td").nth(2).inner_text()) for row in numbers.all()]
+    assert copies[0] < copies[1]
+    page.wait_for_timeout(900)
+    lab.screenshot("mesh-view-wave")
+
+    # The wave again, hop by hop.
+    page.get_by_role("button", name="Next hop").click()
+    place = page.locator(".lab-top .lab-num")
+    expect(place).to_contain_text("hop")
+    page.get_by_role("slider", name="hops of the wave").focus()
+    page.keyboard.press("Home")
+    expect(place).to_contain_text("hop 0")
+    page.keyboard.press("End")
+    expect(place).to_contain_text("19 reached")
+
+    # A peer's drawer, by keyboard; it publishes too.
+    dot = panels.first.locator(".lab-dot").first
+    dot.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    drawer = page.locator(".lab-drawer")
+    expect(drawer).to_be_visible()
+    expect(drawer).to_contain_text("Message cache")
+    expect(drawer).to_contain_text("P7")
+    page.get_by_role("button", name="Next heartbeat").click()
+    expect(page.get_by_role("status")).to_contain_text("one heartbeat of everybody")
+    expect(drawer).to_contain_text("between D_low")
+    lab.screenshot_whole("mesh-view-drawer")
+
+    # Silent, then gone; the neighbours graft others at the next heartbeats.
+    name = drawer.locator("h3").inner_text()
+    drawer.locator("[data-act=silence]").click()
+    expect(drawer).to_contain_text("silent")
+    drawer.locator("[data-act=kill]").click()
+    expect(panels.first).to_contain_text("1 gone")
+    expect(panels.last).to_contain_text("1 gone")
+    expect(drawer.locator("[data-act=kill]")).to_have_count(0)
+    page.keyboard.press("Escape")
+
+    # Another D: refused while it contradicts D_high, taken otherwise.
+    page.locator("summary", has_text="Parameters").click()
+    degree = page.locator("[data-parameter=D]")
+    degree.fill("12")
+    expect(page.get_by_role("status")).to_contain_text("D_low ≤ D ≤ D_high")
+    expect(degree).to_have_value("4")
+    page.locator("[data-parameter=D_high]").fill("9")
+    expect(page.get_by_role("status")).to_contain_text("in force")
+    page.locator("summary", has_text="decided at its last heartbeat").click()
+    page.get_by_role("button", name="Next heartbeat").click()
+    expect(page.locator("details[open] table").last).to_contain_text("D_high = 9")
+    page.locator("summary", has_text="as a table").click()
+    expect(page.locator("details tr", has_text=name).first).to_contain_text("gone")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    lab.use_theme("JupyterLab Dark")
+    page.wait_for_timeout(500)
+    lab.screenshot_whole("mesh-view-dark-800")
+    assert lab.page_errors == []
+
+
+def test_a_score_is_taken_apart(lab: LabPage, lab_server: LabServer) -> None:
+    assert lab.run_all(write_notebook(lab_server.root, "score.ipynb", TWINS, BOARD)) == []
+    page = lab.page
+    board = page.get_by_role("region", name="Score of a peer")
+    expect(board).to_contain_text("in the eyes of peer1")
+    lab.screenshot_whole("score-board")
+    assert lab.page_errors == []
