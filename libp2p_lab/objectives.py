@@ -128,4 +128,6 @@ OBJECTIVES: tuple[Objective, ...] = (
         (Experiment(1, "3 · Look"), Experiment(1, "7 · Swap")),
     ),
     Objective("X.2", "seal an envelope that a stranger can verify", (1,), (_LETTER,)),
+    Objective("X.5", "bind a connection's key to an identity, and say what that proves", (3,)),
+    Objective("X.6", "name the attacks on a handshake, and the line that stops each", (3,)),
 )

@@ -212,9 +212,9 @@ class Exam:
         An exception that says no more than that the other side is gone is not remembered.
         """
 
-        async def watched(*args: Any) -> Any:
+        async def watched(*args: Any, **more: Any) -> Any:
             try:
-                started = function(*args)
+                started = function(*args, **more)
                 if not inspect.isawaitable(started):
                     self.reject("not-async", f"{_name(function)} is a plain function")
                 return await started

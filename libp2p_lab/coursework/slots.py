@@ -23,6 +23,7 @@ from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.security.secure_channel import SecureChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,17 @@ class Stack:
     Args:
         name_of: the slot `peer_id`; None for the library's.
         codec: the slot `multiaddr`; None for the library's.
+        security: the slot `secure_channel`: the only one that hosts then speak; None for the library's.
     """
 
-    def __init__(self, name_of: NameOf | None = None, codec: MultiaddrCodec | None = None) -> None:
+    def __init__(
+        self,
+        name_of: NameOf | None = None,
+        codec: MultiaddrCodec | None = None,
+        security: SecureChannel | None = None,
+    ) -> None:
         self._name_of = name_of
+        self._security = security
         self._codec: MultiaddrCodec = codec if codec is not None else LibraryCodec()
         self.is_open = True
 
@@ -110,6 +118,8 @@ class Stack:
         if not self.is_open:
             raise LocalError("this part was swapped back: make hosts inside the `with`")
         addrs = [self.encode(text) for text in listen]
+        if self._security is not None:
+            parts = {"security": [self._security], **parts}
         return Host(listen=addrs, peer_id_of=self.peer_id_of, **parts)
 
     def peer_id_of(self, key: PublicKey) -> PeerId:
@@ -154,6 +164,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(name_of=part)
         case "multiaddr":
             stack = Stack(codec=part)
+        case "secure_channel":
+            stack = Stack(security=part)
         case _:
             chapter = next((s.chapter for s in SLOTS if s.name == slot), None)
             if chapter is None:

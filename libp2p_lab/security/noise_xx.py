@@ -215,6 +215,11 @@ class NoiseHandshake:
         """Whether the next message is ours to write."""
         return not self.is_finished and (self.index % 2 == 0) == self.is_initiator
 
+    @property
+    def static_public_key(self) -> bytes:
+        """Our static key's public half, 32 bytes: what an identity vouches for."""
+        return self._static_public
+
     def write_message(self, payload: bytes = b"") -> HandshakeMessage:
         """The next message, which is ours.
 
