@@ -40,6 +40,8 @@ function render({ model, el }) {
     ),
   );
   explanation.hidden = true;
+  const bench = makeBench();
+  legend.before(bench.element);
   const panels = new Map();
   let isFrozen = false;
   let opened = null; // the block that is opened: [panel, number]
@@ -69,6 +71,7 @@ function render({ model, el }) {
 
   function take(message) {
     status.textContent = message.summary;
+    bench.show(message.bench);
     for (const told of message.panels) {
       const panel = panels.get(told.number) ?? makePanel(told.number);
       Object.assign(panel.told, told);
@@ -125,6 +128,40 @@ function render({ model, el }) {
     );
     panels.set(number, panel);
     return panel;
+  }
+
+  // For peers that were set up for this: what they are given, and both readers at once.
+  function makeBench() {
+    const choose = (label) =>
+      h("select", { "aria-label": label, onchange: () => change() });
+    const [windows, frames] = [choose("window of a yamux stream"), choose("longest frame")];
+    const change = () =>
+      link.send({ type: "bench", window: Number(windows.value), frame: Number(frames.value) });
+    const act = (what) => () => link.send({ type: "bench", what });
+    const element = h(
+      "div",
+      { class: "lab-bar", role: "group", "aria-label": "Both pairs of peers", hidden: true },
+      h("button", { type: "button", class: "lab-primary", "data-bench": "stop", onclick: act("stop") }, "Stop both readers"),
+      h("button", { type: "button", "data-bench": "go", onclick: act("go") }, "Let both read on"),
+      h("label", {}, "Window", windows),
+      h("label", {}, "Frame", frames),
+      h("button", { type: "button", "data-bench": "again", onclick: () => change() }, "Begin anew"),
+    );
+    const kib = (size) => (size >= 1 << 20 ? `${size / (1 << 20)} MiB` : `${size / 1024} KiB`);
+    let known = "";
+    const show = (settings) => {
+      element.hidden = !settings;
+      if (!settings || JSON.stringify(settings) === known) return;
+      known = JSON.stringify(settings);
+      for (const [select, sizes, value] of [
+        [windows, settings.windows, settings.window],
+        [frames, settings.frames, settings.frame],
+      ]) {
+        select.replaceChildren(...sizes.map((size) => h("option", { value: String(size) }, kib(size))));
+        select.value = String(value);
+      }
+    };
+    return { element, show };
   }
 
   function makePokes(panel, number) {

@@ -201,7 +201,7 @@ function render({ model, el }) {
         h("tbody", {}, lines),
       ),
       isGuessed
-        ? h("p", { class: "lab-quiet" }, "* The first one is the transport's own handshake, made by the operating system: no trace tells of it.")
+        ? h("p", { class: "lab-quiet" }, "* A part of them left no trace (the transport's own handshake, or an end that was not recorded): it was taken from what the protocol says.")
         : "",
     );
   }

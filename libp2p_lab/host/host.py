@@ -84,6 +84,8 @@ class Host:
         rng: chance for everything that is no secret; None for a fresh one.
         peer_id_of: the name of the peer that holds a key; only exercises replace it.
         look_up: gives the text records of a name, for dnsaddr; simulations bring their own.
+        optimistic: False awaits the answer to every proposal, even where it is all but certain: for lessons, since it
+            costs round trips.
 
     Attributes:
         peer_id: who we are.
@@ -110,6 +112,7 @@ class Host:
         rng: random.Random | None = None,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
         look_up: LookUpText = look_up_text,
+        optimistic: bool = True,
     ) -> None:
         check_forced(psk)
         if transports is None:
@@ -126,6 +129,7 @@ class Host:
         self.trace.node = self.trace.node or str(self.peer_id)
         self.rng = rng if rng is not None else random.Random()
         self._probe = Probe(self.trace, "host")
+        self._optimistic = optimistic
         self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
         self._change_callbacks: list[Callable[[], None]] = []
         self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
@@ -144,6 +148,7 @@ class Host:
                 muxers if muxers is not None else (Yamux(),),
                 self.limits,
                 psk,
+                optimistic,
             ),
             limits=self.limits,
             gater=gater,
@@ -432,7 +437,8 @@ class Host:
         negotiation = Negotiation(stream, Initiator(protocols), self.limits, probe)
         await negotiation.start()
         peer = stream.connection.remote_peer
-        if len(protocols) == 1 and protocols[0] in self.peerstore.protocols(peer):
+        is_known = len(protocols) == 1 and protocols[0] in self.peerstore.protocols(peer)
+        if is_known and self._optimistic:
             # The peer said that it speaks this: no need to wait until it says so again.
             stream.expect(negotiation)
             self._swarm.agree(stream, protocols[0])

@@ -58,9 +58,10 @@ class Upgrader:
         muxers: our muxers, the preferred first.
         limits: of the negotiations. The time limit of the whole is the caller's.
         psk: the key of our private network; None for the public one.
+        optimistic: False awaits every answer, and so takes the way with the most round trips.
     """
 
-    __slots__ = ("_limits", "_muxers", "_psk", "_security", "key")
+    __slots__ = ("_limits", "_muxers", "_optimistic", "_psk", "_security", "key")
 
     def __init__(
         self,
@@ -69,12 +70,14 @@ class Upgrader:
         muxers: Sequence[Muxer],
         limits: Limits,
         psk: bytes | None = None,
+        optimistic: bool = True,
     ) -> None:
         if not security or not muxers:
             raise LocalError("a host needs at least one security protocol and one muxer")
         if psk is not None and len(psk) != KEY_LENGTH:
             raise LocalError(f"the key of a private network has {KEY_LENGTH} bytes, not {len(psk)}")
         self._psk = psk
+        self._optimistic = optimistic
         self.key = key
         self._security = {part.protocol: part for part in security}
         self._muxers = {part.protocol: part for part in muxers}
@@ -106,7 +109,8 @@ class Upgrader:
         if self._psk is not None:
             raw = PrivateStream(raw, self._psk)
         guess = None
-        if is_dialer and (not ask_first or len(self._security) == 1):
+        ask_first = ask_first and len(self._security) > 1
+        if is_dialer and self._optimistic and not ask_first:
             security = next(iter(self._security))
             guess = Negotiation(raw, Initiator([security]), self._limits, lines)
             await guess.start()

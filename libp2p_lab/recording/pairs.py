@@ -47,7 +47,7 @@ class Pair:
 def join(entries: Iterable[Entry]) -> list[Pair]:
     """Every item that was sent, in the order of sending, with what became of it."""
     entries = tuple(entries)
-    partners = _partners(entries)
+    far = partners(entries)
     counted: dict[tuple[Lane, int], list[Entry]] = defaultdict(list)
     pieces: dict[Lane, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -61,7 +61,7 @@ def join(entries: Iterable[Entry]) -> list[Pair]:
     for entry in entries:
         if entry.direction == "sent":
             connection, slash, stream = entry.link.partition("/")
-            node, link = partners.get((entry.node, connection), ("", ""))
+            node, link = far.get((entry.node, connection), ("", ""))
             lane = (node, entry.layer, link + slash + stream)
             if entry.layer in BYTE_LAYERS:
                 received = _overlapping(pieces[lane], entry)
@@ -73,17 +73,36 @@ def join(entries: Iterable[Entry]) -> list[Pair]:
     return pairs
 
 
-def _partners(entries: Iterable[Entry]) -> dict[End, End]:
-    """The other end of each connection of which both ends were recorded."""
+def partners(entries: Iterable[Entry]) -> dict[End, End]:
+    """The other end of each connection of which both ends are in `entries`."""
     ends: dict[tuple[str, str], list[End]] = defaultdict(list)
     for entry in entries:
         if isinstance(entry.what, ConnectionOpened):
-            ends[entry.what.local_addr, entry.what.remote_addr].append((entry.node, entry.link))
-    partners: dict[End, End] = {}
+            ends[ends_of(entry.node, entry.what)].append((entry.node, entry.link))
+    found: dict[End, End] = {}
     for (local, remote), here in ends.items():
         # An address may be used again when its connection is gone: the first belongs to the first.
-        partners.update(zip(here, ends.get((remote, local), ()), strict=False))
-    return partners
+        found.update(zip(here, ends.get((remote, local), ()), strict=False))
+    return found
+
+
+def ends_of(node: str, opened: ConnectionOpened) -> tuple[str, str]:
+    """The two ends of a connection, ours first; turned round they are what the other node says.
+
+    They are the two addresses. But a socket that dials everybody over UDP does not know from which of its machine's
+    addresses a datagram leaves: there the dialer's end is its port and who it is.
+    """
+    local, remote = opened.local_addr, opened.remote_addr
+    if "/quic" not in local:
+        return local, remote
+    if opened.direction == "outbound":
+        return f"{_port(local)} {node}", remote
+    return local, f"{_port(remote)} {opened.peer}"
+
+
+def _port(addr: str) -> str:
+    """An address without its host."""
+    return "/".join(addr.split("/")[3:])
 
 
 def _overlapping(pieces: Sequence[Entry], sent: Entry) -> tuple[Entry, ...]:

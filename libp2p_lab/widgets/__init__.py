@@ -7,6 +7,8 @@
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
     Timeline(peers)        peers side by side, an arrow for each message, round trips counted
+    slow_reader()          two pairs of peers for it: a reader that stops, under yamux and under mplex
+    first_byte()           a recorded connection for a timeline, from its first packet on
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
     CheckPanel(workbook)   what has been solved, objective by objective; hints
@@ -21,7 +23,7 @@ libp2p_lab` is quick and does without them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         mesh_world,
         network_map,
         score_board,
+        slow_reader_bench,
         sources,
         stack_builder,
         stream_scope,
@@ -142,6 +145,65 @@ def StreamScope(
     from libp2p_lab.widgets.stream_scope import StreamScope as Widget
 
     return Widget(source, connection, names=names, limits=limits)
+
+
+async def slow_reader(
+    *, window: int = 256 * 1024, frame: int = 16 * 1024, rate: int = 320_000
+) -> slow_reader_bench.SlowReader:
+    """Two pairs of live peers, one over yamux and one over mplex, with a reader that can be stopped; and their scope.
+
+        bench = await lab.widgets.slow_reader()
+        bench               # in a cell: the scope
+        bench.stop()        # both readers stop
+        await bench.close()
+
+    Args:
+        window: bytes that a yamux stream may send at first.
+        frame: bytes of one data frame.
+        rate: bytes a second that each writer wants to write.
+    """
+    from libp2p_lab.widgets.slow_reader_bench import SlowReader
+
+    return await SlowReader(window=window, frame=frame, rate=rate).start()
+
+
+def first_byte(
+    *,
+    early_muxers: bool = True,
+    optimistic: bool = True,
+    known: bool = True,
+    transport: Literal["tcp", "quic"] = "tcp",
+    security: Literal["noise", "tls"] = "noise",
+    rtt: float = 0.1,
+    seed: int = 1,
+) -> Recording:
+    """Let bob dial alice in a simulated internet and say hello, and record every packet and message of it.
+
+        lab.widgets.Timeline({
+            "as it is": lab.widgets.first_byte(),
+            "without early muxers": lab.widgets.first_byte(early_muxers=False),
+        })
+
+    Args:
+        early_muxers: whether the muxer is settled within the security handshake.
+        optimistic: whether proposals are taken as agreed before the answer is there.
+        known: whether bob knows beforehand which protocols alice speaks, from an earlier meeting.
+        transport: "tcp", or "quic", which has security and muxer of its own.
+        security: on TCP.
+        rtt: seconds for the way there and back.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.first_byte_bench import first_byte as make
+
+    return make(
+        early_muxers=early_muxers,
+        optimistic=optimistic,
+        known=known,
+        transport=transport,
+        security=security,
+        rtt=rtt,
+        seed=seed,
+    )
 
 
 def Timeline(

@@ -28,6 +28,7 @@ from libp2p_lab.multiplexing.yamux_frames import (
     WindowUpdate,
 )
 from libp2p_lab.negotiation.multistream import PROTOCOL_ID, Line
+from libp2p_lab.recording.pairs import ends_of
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.network_records import short
 
@@ -35,6 +36,7 @@ MAX_FRAMES = 1000  # of one connection; the oldest are forgotten
 MAX_LANES = 400  # of one connection; the oldest that are over go first
 MAX_PANELS = 40  # connections; the oldest that are over go first
 
+ALIVE = ("open", "half closed")  # states of a lane that still moves
 _FRAMED = ("/yamux/1.0.0", "/mplex/6.7.0")
 _YAMUX = Flags.SYN, Flags.ACK, Flags.FIN, Flags.RST
 
@@ -271,7 +273,7 @@ class StreamModel:
         known = self._ends.get(key)
         if known is not None and not known[0].closed:
             return
-        mine = (opened.local_addr, opened.remote_addr)
+        mine = ends_of(entry.node, opened)
         other = self._lonely.pop(mine[::-1], None)
         if other is not None:
             other.ends.append(key)
@@ -324,7 +326,7 @@ class StreamModel:
         lane = panel.lanes.get(stream_id)
         if lane is None:
             if len(panel.lanes) >= MAX_LANES:
-                over = [one.id for one in panel.lanes.values() if one.state not in _ALIVE]
+                over = [one.id for one in panel.lanes.values() if one.state not in ALIVE]
                 del panel.lanes[over[0] if over else next(iter(panel.lanes))]
             is_odd = stream_id % 2 == 1
             is_dialers = is_odd != ("quic" in panel.muxer)  # QUIC's dialer has the even ones
@@ -405,8 +407,8 @@ class StreamModel:
         if entry.direction == "sent":
             if way.granted is not None:
                 way.granted += delta
-                if delta:
-                    way.window = way.granted - way.taken
+                if delta:  # what is granted just now, and what lies unread, is all of it
+                    way.window = max(way.window, way.granted - way.taken)
         elif way.allowed is not None:
             way.allowed += delta
             if delta and way.arrived is None:  # the reader's end is not in the trace
@@ -469,9 +471,6 @@ def title_of(panel: Panel, name: dict[str, str]) -> str:
     """Who talks with whom, the dialer first."""
     peers = [name.get(peer) or short(peer) or "?" for peer in panel.peers]
     return f"{peers[panel.dialer]} → {peers[1 - panel.dialer]}, {panel.muxer or 'muxer unknown'}"
-
-
-_ALIVE = ("open", "half closed")
 
 
 def _flags(flags: int) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from libp2p_lab.errors import LabError, LocalError
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
@@ -21,7 +21,7 @@ from libp2p_lab.widgets.fields import message_as_json
 from libp2p_lab.widgets.sources import Source, Sources
 from libp2p_lab.widgets.static_form import page, table, text_table
 from libp2p_lab.widgets.stream_drawing import drawing
-from libp2p_lab.widgets.stream_model import Block, Panel, StreamModel, title_of
+from libp2p_lab.widgets.stream_model import ALIVE, Block, Panel, StreamModel, title_of
 from libp2p_lab.widgets.view import Batch, View
 
 INTERVAL = 0.1  # seconds: ten pictures a second
@@ -39,6 +39,27 @@ GAUGES = ("bytes", "window left", "window", "queued", "unread")
 Work = Callable[[], Coroutine[Any, Any, str]]
 
 
+class Bench(Protocol):
+    """What sets up the peers that a scope shows, and can set them up anew."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """`window` and `frame` in bytes, and the `windows` and `frames` that may be chosen."""
+        ...
+
+    async def change(self, window: int, frame: int) -> None:
+        """Set up again, with other sizes."""
+        ...
+
+    def stop(self) -> None:
+        """Let the slow readers read no more."""
+        ...
+
+    def go(self) -> None:
+        """Let them read on."""
+        ...
+
+
 class StreamScope:
     """The streams of one or more connections: live, of a simulated internet, or of a recording.
 
@@ -49,6 +70,7 @@ class StreamScope:
         connection: only this one; a `Connection` or its number.
         names: what else to call peers: names to hosts or peer ids, for a recording.
         limits: what the peers were given, if not the defaults: how large a window is at first.
+        bench: what sets up the peers, if that can be changed from the page.
     """
 
     def __init__(
@@ -58,28 +80,45 @@ class StreamScope:
         *,
         names: Mapping[str, object] | None = None,
         limits: Limits | None = None,
+        bench: Bench | None = None,
     ) -> None:
+        self._only = _link_of(connection)
+        self._bench = bench
         self._sources = Sources(source, names)
-        first = next(iter(self._sources.hosts.values()), None)
-        given = limits or (first.limits if first is not None else DEFAULT_LIMITS)
-        self._model = StreamModel(
-            given.yamux_initial_window, given.mplex_stream_buffer, _link_of(connection)
-        )
+        self._model = self._new_model(limits)
         self._told: dict[int, int] = {}  # panel → the block that comes next
         self._held: dict[MuxedStream, str] = {}  # and the node that reads it
         self._lock = threading.RLock()  # a simulated internet may play in another thread
         self._results: deque[str] = deque(maxlen=50)
-        for entry in self._sources.entries or self._sources.open_already():
-            self._model.take(entry)
         self._view = View(
             "stream_scope",
             on_open=self._snapshot,
             on_flush=self._flush,
             on_message=self._hear,
-            on_idle=self._sources.stop,
+            on_idle=self._stop,
             interval=INTERVAL,
         )
         self._sources.listen(self._take)
+
+    def _new_model(self, limits: Limits | None) -> StreamModel:
+        """What there is by now."""
+        first = next(iter(self._sources.hosts.values()), None)
+        given = limits or (first.limits if first is not None else DEFAULT_LIMITS)
+        model = StreamModel(given.yamux_initial_window, given.mplex_stream_buffer, self._only)
+        for entry in self._sources.entries or self._sources.open_already():
+            model.take(entry)
+        return model
+
+    def show(self, source: Source, limits: Limits | None = None) -> None:
+        """Look at something else from now on; arguments as of the class."""
+        self._stop()
+        self._sources = Sources(source)
+        with self._lock:
+            self._model = self._new_model(limits)
+            self._told.clear()
+            self._held.clear()
+        message, buffers = self._snapshot()
+        self._view.send(message, buffers)
 
     def close(self) -> None:
         """Take the scope off the page, let every reader go on, and listen no more."""
@@ -107,6 +146,9 @@ class StreamScope:
             return [row for panel in self._model.panels.values() for row in self._rows(panel)]
 
     # -- listening --------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._sources.stop()
 
     def _take(self, entry: Entry) -> None:
         with self._lock:
@@ -154,6 +196,7 @@ class StreamScope:
             "summary": self.summary(),
             "is_live": bool(self._sources.hosts),
             "present": list(self._model.panels),
+            "bench": self._bench.settings if self._bench is not None else None,
         }
 
     def _panel(
@@ -182,6 +225,12 @@ class StreamScope:
             case {"type": "poke", "panel": int(number), "lane": int(lane), "what": str(what)}:
                 end = content.get("end")
                 self.poke(what, lane, number, end if end in (0, 1) else None)
+            case {"type": "bench", "what": "stop" | "go" as what} if self._bench is not None:
+                (self._bench.stop if what == "stop" else self._bench.go)()
+            case {"type": "bench", "window": int(window), "frame": int(frame)} if self._bench:
+                self._view.start(
+                    self._bench.change(window, frame), lambda text: self._tell(0, False, text)
+                )
             case _:
                 pass
 
@@ -225,6 +274,18 @@ class StreamScope:
             self._act(shown, node, work)
         except (LocalError, IndexError) as problem:
             self._tell(panel, False, str(problem))
+
+    def poke_all(self, what: str, protocol: str) -> None:
+        """Poke every live stream of a protocol, as `poke` does."""
+        with self._lock:
+            found = [
+                (lane.id, panel.number)
+                for panel in self._model.panels.values()
+                for lane in panel.lanes.values()
+                if lane.protocol == protocol and lane.state in ALIVE and not panel.closed
+            ]
+        for stream, panel in found:
+            self.poke(what, stream, panel)
 
     def _end(self, panel: Panel, what: str, stream: int) -> int:
         """At which end a poke is meant."""

@@ -23,6 +23,10 @@ from libp2p_lab.widgets.view import Batch, View
 INTERVAL = 0.5  # seconds: a picture is put together as a whole
 MAX_ENTRIES = 6000  # of one panel that are kept while it listens; the first
 STATIC_ROWS = 60
+NOTE = (
+    "* A part of them left no trace (the transport's own handshake, or an end that was not recorded): "
+    "it was taken from what the protocol says."
+)
 
 
 class Timeline:
@@ -159,8 +163,10 @@ class Timeline:
         html, text = "", ""
         if rows := self._comparison():
             head = ("", *(panel.title or "round trips" for panel in self._panels))
-            html += table("Round trips until then, and the time", head, rows)
-            text += f"{text_table(head, rows)}\n\n"
+            caption = "Round trips until then, and the time"
+            note = NOTE if any("*" in cell for row in rows for cell in row) else ""
+            html += table(caption, head, rows) + f"<p>{note}</p>"
+            text += f"{text_table(head, rows)}\n{note}\n"
         span = max((scene.end - scene.start for scene in self._scenes()), default=0.0)
         for panel in self._panels:
             scene = panel.scene()
@@ -189,7 +195,7 @@ class Timeline:
                     cells.append("")
                     continue
                 after = (stage.time - setup.stages[0].time) * 1000
-                told = "" if stage.is_measured else " (one of them not seen)"
+                told = "" if stage.is_measured else "*"
                 cells.append(f"{stage.round_trips:g}{told}, {after:.1f} ms")
             if any(cells):
                 rows.append((name, *cells))

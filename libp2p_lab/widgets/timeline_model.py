@@ -19,7 +19,7 @@ from libp2p_lab.host.events import ConnectionOpened, DialStarted, StreamStarted
 from libp2p_lab.multiplexing.mplex_frames import MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
 from libp2p_lab.negotiation.multistream import PROTOCOL_ID, Line
-from libp2p_lab.recording.pairs import join
+from libp2p_lab.recording.pairs import join, partners
 from libp2p_lab.recording.summary import summary
 from libp2p_lab.security.noise_xx import HandshakeMessage
 from libp2p_lab.security.plaintext import Exchange
@@ -88,8 +88,8 @@ class Stage:
         name: which.
         time: when, on the clock of the trace.
         trips: how often the distance was crossed by then.
-        is_measured: False if a part of them left no trace, and was taken from the protocol's description: TCP's own
-            handshake on a real machine.
+        is_measured: False if a part of them left no trace, and was taken from what the protocol says: TCP's own
+            handshake on a real machine, or an end that was not recorded.
     """
 
     name: str
@@ -267,6 +267,9 @@ class _Builder:
             for one in self._entries
             if isinstance(one.what, PacketDropped)
         }
+        last = {
+            one.what.number: one for one in self._entries if isinstance(one.what, PacketSent)
+        }  # the hop on which it was lost, if it was
         found = []
         for entry in self._entries:
             if isinstance(packet := entry.what, PacketSent):
@@ -274,7 +277,7 @@ class _Builder:
                     self._lane(self._machines.get(name) or name)
                     for name in (packet.source, packet.target)
                 ]
-                why = lost.get(packet.number, "")
+                why = lost.get(packet.number, "") if last[packet.number] is entry else ""
                 arrives = None if why else packet.arrives_at
                 title = f"{packet.kind}, {packet.size:,} bytes"
                 found.append(
@@ -364,7 +367,7 @@ class _Counter:
         for pair in join(entry for entry in self._entries if entry.layer != "internet"):
             if pair.received:
                 self._arrivals[id(pair.received[-1])].append(id(pair.sent))
-        far = _far_ends(self._entries)
+        far = partners(self._entries)
         setups: list[Setup] = []
         for entry in self._entries:
             if isinstance(dial := entry.what, DialStarted) and len(setups) < MAX_SETUPS:
@@ -380,7 +383,8 @@ class _Counter:
         known = self._known(dial.addr)
         if known is None:  # the system shook hands before anybody could tell
             seen.depth = {True: _crossings(dial.addr), False: _crossings(dial.addr) + 1}
-        is_measured = known is not None and not _has_hidden_part(dial.addr)
+        seen.is_joined = far is not None
+        is_measured = known is not None and seen.is_joined and not _has_hidden_part(dial.addr)
         is_open = False
         for entry in self._entries:
             connection, slash, number = entry.link.partition("/")
@@ -437,7 +441,7 @@ class _Counter:
     ) -> None:
         if entry.direction == "sent":
             trips = seen.depth[is_ours] + 1
-            self._trips[id(entry)] = trips
+            self._trips[id(entry)] = seen.sent = trips
             if in_stream and is_ours:
                 seen.reach(STREAM, entry.time, trips - 1, is_measured)
                 if entry.layer == "stream":
@@ -445,6 +449,8 @@ class _Counter:
                     seen.reach(FIRST_BYTE, entry.time, trips - 1, is_measured)
         elif entry.direction == "received":
             came = [self._trips.get(sent, 0) for sent in self._arrivals.get(id(entry), ())]
+            if not came and not seen.is_joined:
+                came = [seen.sent + 1]  # whoever is not recorded answers what was sent last
             trips = max(came, default=seen.depth[is_ours])
             seen.depth[is_ours] = max(seen.depth[is_ours], trips)
             if in_stream and entry.layer == "stream":
@@ -475,6 +481,8 @@ class _Seen:
     def __init__(self, setup: Setup, begin: float) -> None:
         self._setup = setup
         self.depth = {True: 0, False: 0}  # of the dialer, of the listener
+        self.is_joined = False  # whether both ends are recorded
+        self.sent = 0  # the highest that was sent
         self.datagrams: list[tuple[float, int, bool]] = []  # arrival, trips, whether the dialer's
         setup.stages.append(Stage(DIAL, begin, 0))
 
@@ -489,18 +497,6 @@ class _Seen:
         """The highest that this side had received by now."""
         came = [trips for at, trips, ours in self.datagrams if ours != is_ours and at <= time]
         return max(came, default=self.depth[is_ours])
-
-
-def _far_ends(entries: Iterable[Entry]) -> dict[tuple[str, str], tuple[str, str]]:
-    """For each connection's end the other one, where both were recorded."""
-    ends: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for entry in entries:
-        if isinstance(opened := entry.what, ConnectionOpened):
-            ends[opened.local_addr, opened.remote_addr].append((entry.node, entry.link))
-    found: dict[tuple[str, str], tuple[str, str]] = {}
-    for (local, remote), here in ends.items():
-        found.update(zip(here, ends.get((remote, local), ()), strict=False))
-    return found
 
 
 def _crossings(addr: str) -> int:
