@@ -70,7 +70,9 @@ def test_a_slow_reader_under_yamux_and_under_mplex(lab: LabPage, lab_server: Lab
     lab.screenshot("stream-scope-burst")
 
     page.get_by_label("window of a yamux stream").select_option("65536")
-    fresh = page.locator(".lab-scope", has_text="/yamux/1.0.0").locator(".lab-lane", has_text="/bulk/1.0.0")
+    fresh = page.locator(".lab-scope", has_text="/yamux/1.0.0").locator(
+        ".lab-lane", has_text="/bulk/1.0.0"
+    )
     expect(fresh.locator(".lab-meter").first).to_have_attribute("title", "of 65.5 kB")
     assert lab.page_errors == []
 
