@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import difflib
 
-from libp2p_lab.coursework import chapter_00, chapter_01, chapter_03, quiz_00, quiz_01, quiz_03
+from libp2p_lab.coursework import (
+    chapter_00,
+    chapter_01,
+    chapter_02,
+    chapter_03,
+    quiz_00,
+    quiz_01,
+    quiz_02,
+    quiz_03,
+)
 from libp2p_lab.coursework.checks import Check
 from libp2p_lab.coursework.questions import Question
 from libp2p_lab.errors import LocalError
@@ -12,11 +21,13 @@ from libp2p_lab.errors import LocalError
 CHECKS: tuple[Check, ...] = (
     *chapter_00.CHECKS,
     *chapter_01.CHECKS,
+    *chapter_02.CHECKS,
     *chapter_03.CHECKS,
 )
 QUESTIONS: tuple[Question, ...] = (
     *quiz_00.QUESTIONS,
     *quiz_01.QUESTIONS,
+    *quiz_02.QUESTIONS,
     *quiz_03.QUESTIONS,
 )
 

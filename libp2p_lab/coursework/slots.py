@@ -12,18 +12,20 @@ advertising (identify), dialling. Between the edges addresses are bytes: those t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libp2p_lab.errors import LocalError
+from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.negotiation.negotiate import Negotiator
 from libp2p_lab.security.secure_channel import SecureChannel
+from libp2p_lab.wire.byte_stream import ByteStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ SLOTS: tuple[Slot, ...] = (
     Slot(
         "multiaddr", "01", "an object with to_bytes(text), to_text(bytes), encapsulate, decapsulate"
     ),
-    Slot("negotiator", "02", "multistream-select, both roles"),
+    Slot(
+        "negotiator",
+        "02",
+        "an object with async propose(stream, protocols), respond(stream, protocols)",
+    ),
     Slot("secure_channel", "03", "a `SecureChannel`"),
     Slot("muxer", "04", "a `Muxer`"),
     Slot("routing_table", "05", "a Kademlia routing table"),
@@ -85,12 +91,49 @@ class LibraryCodec:
         return str(Multiaddr(data))
 
 
+class StudentNegotiator:
+    """A student's negotiator as a host's part: its `ValueError` is a refusal like any other.
+
+    Args:
+        part: the student's.
+    """
+
+    def __init__(self, part: Negotiator) -> None:
+        self._part = part
+
+    async def propose(self, stream: ByteStream, protocols: Sequence[str]) -> str:
+        """As `Negotiator.propose`."""
+        try:
+            agreed = await self._part.propose(stream, list(protocols))
+        except ValueError as problem:
+            raise NegotiationError(str(problem), protocols) from problem
+        return _one_of(protocols, agreed)
+
+    async def respond(self, stream: ByteStream, protocols: Collection[str]) -> str:
+        """As `Negotiator.respond`."""
+        try:
+            agreed = await self._part.respond(stream, list(protocols))
+        except ValueError as problem:
+            raise NegotiationError(str(problem), list(protocols)) from problem
+        return _one_of(protocols, agreed)
+
+
+def _one_of(protocols: Collection[str], agreed: object) -> str:
+    for protocol in protocols:
+        if protocol == agreed:
+            return protocol
+    raise LocalError(
+        f"the negotiator agreed on {agreed!r}, which is none of {', '.join(protocols)}"
+    )
+
+
 class Stack:
     """Makes hosts with swapped parts, and speaks to them in text.
 
     Args:
         name_of: the slot `peer_id`; None for the library's.
         codec: the slot `multiaddr`; None for the library's.
+        negotiator: the slot `negotiator`; None for the library's.
         security: the slot `secure_channel`: the only one that hosts then speak; None for the library's.
     """
 
@@ -99,7 +142,9 @@ class Stack:
         name_of: NameOf | None = None,
         codec: MultiaddrCodec | None = None,
         security: SecureChannel | None = None,
+        negotiator: Negotiator | None = None,
     ) -> None:
+        self._negotiator = StudentNegotiator(negotiator) if negotiator is not None else None
         self._name_of = name_of
         self._security = security
         self._codec: MultiaddrCodec = codec if codec is not None else LibraryCodec()
@@ -120,7 +165,7 @@ class Stack:
         addrs = [self.encode(text) for text in listen]
         if self._security is not None:
             parts = {"security": [self._security], **parts}
-        return Host(listen=addrs, peer_id_of=self.peer_id_of, **parts)
+        return Host(listen=addrs, peer_id_of=self.peer_id_of, negotiator=self._negotiator, **parts)
 
     def peer_id_of(self, key: PublicKey) -> PeerId:
         """The name of the peer that holds `key`.
@@ -164,6 +209,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(name_of=part)
         case "multiaddr":
             stack = Stack(codec=part)
+        case "negotiator":
+            stack = Stack(negotiator=part)
         case "secure_channel":
             stack = Stack(security=part)
         case _:

@@ -15,7 +15,7 @@ from libp2p_lab.host.events import HandlerFailed, StreamEnded, StreamStarted
 from libp2p_lab.host.resources import StreamClaim
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxed_stream import SMALL_WRITE, MuxedStream
-from libp2p_lab.negotiation.negotiate import respond
+from libp2p_lab.negotiation.negotiate import Negotiator, respond
 from libp2p_lab.trace import Probe
 
 Handler = Callable[[MuxedStream], Awaitable[None]]
@@ -27,10 +27,17 @@ class Handlers:
     Args:
         limits: time of a negotiation.
         on_change: called when the list of protocols changes.
+        negotiator: agrees on protocols in the place of ours; None for ours.
     """
 
-    def __init__(self, limits: Limits, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        on_change: Callable[[], None],
+        negotiator: Negotiator | None = None,
+    ) -> None:
         self._limits = limits
+        self._negotiator = negotiator
         self._on_change = on_change
         self._handlers: dict[str, Handler] = {}
         self._own_limits: dict[str, int | None] = {}
@@ -84,7 +91,10 @@ class Handlers:
     async def _negotiate(self, stream: MuxedStream, claim: StreamClaim) -> str:
         probe = stream.probe.on("negotiation")
         async with asyncio.timeout(self._limits.negotiation_timeout):
-            protocol = await respond(stream, self._handlers, self._limits, probe)
+            if self._negotiator is not None:
+                protocol = await self._negotiator.respond(stream, self.protocols)
+            else:
+                protocol = await respond(stream, self._handlers, self._limits, probe)
         claim.agree(protocol, self._own_limits[protocol])
         stream.connection.accept(stream.id)
         stream.protocol = protocol

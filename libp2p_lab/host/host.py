@@ -42,7 +42,7 @@ from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.negotiation.multistream import Initiator
-from libp2p_lab.negotiation.negotiate import Negotiation
+from libp2p_lab.negotiation.negotiate import Negotiation, Negotiator
 from libp2p_lab.security.noise import Noise
 from libp2p_lab.security.private_network import check_forced
 from libp2p_lab.security.secure_channel import SecureChannel
@@ -86,6 +86,7 @@ class Host:
         look_up: gives the text records of a name, for dnsaddr; simulations bring their own.
         optimistic: False awaits the answer to every proposal, even where it is all but certain: for lessons, since it
             costs round trips.
+        negotiator: agrees on protocols in the place of multistream-select as it is here; only exercises replace it.
 
     Attributes:
         peer_id: who we are.
@@ -113,6 +114,7 @@ class Host:
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
         look_up: LookUpText = look_up_text,
         optimistic: bool = True,
+        negotiator: Negotiator | None = None,
     ) -> None:
         check_forced(psk)
         if transports is None:
@@ -136,7 +138,8 @@ class Host:
         self.resources = ResourceManager(self.limits)
         self._observations = ObservedAddrs(self.limits)
         self._observed: tuple[Multiaddr, ...] = ()  # confirmed
-        self._handlers = Handlers(self.limits, self._changed)
+        self._handlers = Handlers(self.limits, self._changed, negotiator)
+        self._negotiator = negotiator
         self._swarm = Swarm(
             self.peer_id,
             transports,
@@ -149,6 +152,7 @@ class Host:
                 self.limits,
                 psk,
                 optimistic,
+                negotiator,
             ),
             limits=self.limits,
             gater=gater,
@@ -433,6 +437,11 @@ class Host:
         return stream
 
     async def _negotiate(self, stream: MuxedStream, protocols: Sequence[str]) -> None:
+        if self._negotiator is not None:
+            protocol = await self._negotiator.propose(stream, protocols)
+            self._swarm.agree(stream, protocol)
+            stream.protocol = protocol
+            return
         probe = stream.probe.on("negotiation")
         negotiation = Negotiation(stream, Initiator(protocols), self.limits, probe)
         await negotiation.start()

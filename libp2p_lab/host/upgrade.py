@@ -23,7 +23,13 @@ from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.negotiation.multistream import Initiator, State
-from libp2p_lab.negotiation.negotiate import AssumedStream, Negotiation, propose, respond
+from libp2p_lab.negotiation.negotiate import (
+    AssumedStream,
+    Negotiation,
+    Negotiator,
+    propose,
+    respond,
+)
 from libp2p_lab.security.private_network import KEY_LENGTH, PrivateStream
 from libp2p_lab.security.secure_channel import SecureChannel, SecureConnection
 from libp2p_lab.trace import Probe
@@ -59,9 +65,10 @@ class Upgrader:
         limits: of the negotiations. The time limit of the whole is the caller's.
         psk: the key of our private network; None for the public one.
         optimistic: False awaits every answer, and so takes the way with the most round trips.
+        negotiator: agrees on protocols in the place of ours; None for ours.
     """
 
-    __slots__ = ("_limits", "_muxers", "_optimistic", "_psk", "_security", "key")
+    __slots__ = ("_limits", "_muxers", "_negotiator", "_optimistic", "_psk", "_security", "key")
 
     def __init__(
         self,
@@ -71,13 +78,15 @@ class Upgrader:
         limits: Limits,
         psk: bytes | None = None,
         optimistic: bool = True,
+        negotiator: Negotiator | None = None,
     ) -> None:
         if not security or not muxers:
             raise LocalError("a host needs at least one security protocol and one muxer")
         if psk is not None and len(psk) != KEY_LENGTH:
             raise LocalError(f"the key of a private network has {KEY_LENGTH} bytes, not {len(psk)}")
         self._psk = psk
-        self._optimistic = optimistic
+        self._optimistic = optimistic and negotiator is None
+        self._negotiator = negotiator
         self.key = key
         self._security = {part.protocol: part for part in security}
         self._muxers = {part.protocol: part for part in muxers}
@@ -138,6 +147,9 @@ class Upgrader:
     async def _agree(
         self, stream: ByteStream, ours: Sequence[str], is_dialer: bool, probe: Probe
     ) -> str:
+        if self._negotiator is not None:
+            agree = self._negotiator.propose if is_dialer else self._negotiator.respond
+            return await agree(stream, ours)
         if is_dialer:
             return await propose(stream, ours, self._limits, probe)
         return await respond(stream, ours, self._limits, probe)

@@ -11,12 +11,19 @@ Spec page: connections/README.md#multistream-select
 """
 
 from libp2p_lab.negotiation.multistream import Initiator, Line, Responder, State
-from libp2p_lab.negotiation.negotiate import Negotiation, list_protocols, propose, respond
+from libp2p_lab.negotiation.negotiate import (
+    Negotiation,
+    Negotiator,
+    list_protocols,
+    propose,
+    respond,
+)
 
 __all__ = [
     "Initiator",
     "Line",
     "Negotiation",
+    "Negotiator",
     "Responder",
     "State",
     "list_protocols",

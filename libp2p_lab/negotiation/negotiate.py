@@ -7,6 +7,7 @@ whatever comes next belongs to the protocol agreed on.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from libp2p_lab.errors import LimitExceeded, NegotiationError
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
@@ -21,6 +22,18 @@ from libp2p_lab.negotiation.multistream import (
 )
 from libp2p_lab.trace import Probe
 from libp2p_lab.wire.byte_stream import Buffer, ByteStream, read_exactly, read_varint
+
+
+class Negotiator(Protocol):
+    """Agrees on protocols: what a host can be given in the place of this file, without its shortcuts."""
+
+    async def propose(self, stream: ByteStream, protocols: Sequence[str]) -> str:
+        """Agree on one of `protocols`, the best first, as the initiator. Raises: `LabError` if there is none."""
+        ...
+
+    async def respond(self, stream: ByteStream, protocols: Collection[str]) -> str:
+        """Agree on one of `protocols` as the responder. Raises: `LabError` if the initiator breaks a rule."""
+        ...
 
 
 class Negotiation:

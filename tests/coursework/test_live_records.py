@@ -11,7 +11,7 @@ import pytest
 import libp2p_lab as lab
 from libp2p_lab.coursework.workbook import Workbook
 from libp2p_lab.host.events import StreamStarted
-from tests.mutants import Mutant, key_types, trace
+from tests.mutants import Mutant, capture, key_types, trace
 
 FIELDS = ("peer_id", "addr", "protocols")
 
@@ -57,7 +57,7 @@ async def test_a_mutant_is_rejected(run: tuple[Any, dict[str, Any]], mutant: Mut
     assert result.finding.hint in result.feedback
 
 
-@pytest.mark.parametrize("check_id", ["00.trace", "01.key_types"])
+@pytest.mark.parametrize("check_id", ["00.trace", "01.key_types", "02.capture"])
 async def test_without_a_record_nothing_is_compared(check_id: str) -> None:
     result = await Workbook().check(check_id, {}, run=None)
     assert not result.passed
@@ -96,6 +96,42 @@ async def test_a_mutant_about_keys_is_rejected(
 ) -> None:
     log, right = strangers
     result = await Workbook().check("01.key_types", mutant.answer(right), run=log)
+    assert not result.passed
+    assert result.finding is not None
+    assert result.finding.rule == mutant.rule, result.feedback
+    assert mutant.seen in result.feedback
+    assert result.finding.hint in result.feedback
+
+
+@pytest.fixture
+async def tapped() -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+    """A record of a dial in which the first proposal is refused, and the truth about its first bytes."""
+    parts: dict[str, Any] = {"security": [lab.TLS(), lab.Noise()], "services": ()}
+    async with (
+        lab.Host(listen=["/ip4/127.0.0.1/tcp/0"], security=[lab.Noise()], services=()) as alice,
+        lab.Host(**parts) as bob,
+    ):
+        with lab.record(bob) as log:
+            await bob.connect(alice.addrs[0])
+        sent = b"\x13/multistream/1.0.0\n\x0b/tls/1.0.0\n\x07/noise\n"
+        heard = b"\x13/multistream/1.0.0\n\x03na\n\x07/noise\n"
+        yield log, capture.sliced(len(sent), len(heard))
+
+
+async def test_two_right_answers_about_a_capture_pass(tapped: tuple[Any, dict[str, Any]]) -> None:
+    log, right = tapped
+    for answer in (right, capture.ANOTHER(right)):
+        result = await Workbook().check("02.capture", answer, run=log)
+        assert result.passed, result.feedback
+        assert result.tried == {"bytes compared": 192}
+
+
+@pytest.mark.parametrize("mutant", capture.MUTANTS, ids=lambda mutant: mutant.rule)
+async def test_a_mutant_about_a_capture_is_rejected(
+    tapped: tuple[Any, dict[str, Any]], mutant: Mutant
+) -> None:
+    log, right = tapped
+    result = await Workbook().check("02.capture", mutant.answer(right), run=log)
     assert not result.passed
     assert result.finding is not None
     assert result.finding.rule == mutant.rule, result.feedback
