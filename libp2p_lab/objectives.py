@@ -152,4 +152,7 @@ OBJECTIVES: tuple[Objective, ...] = (
     ),
     Objective("X.5", "bind a connection's key to an identity, and say what that proves", (3,)),
     Objective("X.6", "name the attacks on a handshake, and the line that stops each", (3,)),
+    Objective("X.13", "choose GossipSub's parameters, and say what each costs", (7,)),
+    Objective("X.14", "name the attacks on a mesh, and what stops each", (7,)),
+    Objective("X.15", "say what GossipSub 1.2 saves", (7,)),
 )

@@ -3,8 +3,8 @@
 Read in this order:
 
 1. `checks`: what a check is, and what it answers; `render`: how that looks;
-2. `exam`: what a check's code works with; `chapter_00`, `chapter_01`, `chapter_03`: the checks, and
-   `catalogue`: all of them; `scratch_peers`: peers with one flaw each, for chapter 03;
+2. `exam`: what a check's code works with; `chapter_00` and so on: the checks, and `catalogue`: all of them;
+   `scratch_peers`: peers with one flaw each, for chapter 03;
 3. `misuse`: what any answer can get wrong; `worker`, `process`: where answers run; `hangs`, `student_code`;
 4. `slots`: a student's part in a live peer;
 5. `questions`, `workbook`, `session`: predictions, hints, quizzes, progress;

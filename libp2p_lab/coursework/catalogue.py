@@ -9,10 +9,12 @@ from libp2p_lab.coursework import (
     chapter_01,
     chapter_02,
     chapter_03,
+    chapter_07,
     quiz_00,
     quiz_01,
     quiz_02,
     quiz_03,
+    quiz_07,
 )
 from libp2p_lab.coursework.checks import Check
 from libp2p_lab.coursework.questions import Question
@@ -23,12 +25,14 @@ CHECKS: tuple[Check, ...] = (
     *chapter_01.CHECKS,
     *chapter_02.CHECKS,
     *chapter_03.CHECKS,
+    *chapter_07.CHECKS,
 )
 QUESTIONS: tuple[Question, ...] = (
     *quiz_00.QUESTIONS,
     *quiz_01.QUESTIONS,
     *quiz_02.QUESTIONS,
     *quiz_03.QUESTIONS,
+    *quiz_07.QUESTIONS,
 )
 
 

@@ -5,9 +5,10 @@
             await theirs.connect(stack.addrs(mine)[0])     # an untouched peer expects the name that my code gave
 
 Nothing in the library is patched: hosts are handed the part when they are made, other hosts in the same kernel stay as
-they are. Most slots are parts that `Host` takes anyway. Two are not: `peer_id` is handed to the host and to its
-Noise, and `multiaddr` stands at the host's edges, where people write and read addresses as text: listening,
-advertising (identify), dialling. Between the edges addresses are bytes: those that the student's codec made.
+they are. Most slots are parts that `Host` takes anyway, or parts of its services (`slot_pubsub`). Two are not:
+`peer_id` is handed to the host and to its Noise, and `multiaddr` stands at the host's edges, where people write and
+read addresses as text: listening, advertising (identify), dialling. Between the edges addresses are bytes: those that
+the student's codec made.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from libp2p_lab.coursework import slot_pubsub
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
+from libp2p_lab.host.identify import Identify
+from libp2p_lab.host.ping import Ping
+from libp2p_lab.host.service import Service
 from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
@@ -58,8 +63,8 @@ SLOTS: tuple[Slot, ...] = (
     Slot("routing_table", "05", "a Kademlia routing table"),
     Slot("lookup", "05", "an iterative lookup"),
     Slot("record_store", "06", "a store of records and providers"),
-    Slot("pubsub_router", "07", "a pubsub router"),
-    Slot("peer_score", "07", "a gossipsub score"),
+    Slot("pubsub_router", "07", "a class, called with `rng`, whose objects are a pubsub `Router`"),
+    Slot("peer_score", "07", "a function or class, called without arguments, that gives a `Score`"),
     Slot("relay", "08", "a circuit relay"),
     Slot("hole_punch", "08", "a hole puncher"),
 )
@@ -135,6 +140,7 @@ class Stack:
         codec: the slot `multiaddr`; None for the library's.
         negotiator: the slot `negotiator`; None for the library's.
         security: the slot `secure_channel`: the only one that hosts then speak; None for the library's.
+        services: makes the services of one host with the swapped part among them; None for the library's.
     """
 
     def __init__(
@@ -143,10 +149,12 @@ class Stack:
         codec: MultiaddrCodec | None = None,
         security: SecureChannel | None = None,
         negotiator: Negotiator | None = None,
+        services: Callable[[], list[Service]] | None = None,
     ) -> None:
         self._negotiator = StudentNegotiator(negotiator) if negotiator is not None else None
         self._name_of = name_of
         self._security = security
+        self._services = services
         self._codec: MultiaddrCodec = codec if codec is not None else LibraryCodec()
         self.is_open = True
 
@@ -165,7 +173,16 @@ class Stack:
         addrs = [self.encode(text) for text in listen]
         if self._security is not None:
             parts = {"security": [self._security], **parts}
+        if self._services is not None:
+            parts = {"services": self.services(), **parts}
         return Host(listen=addrs, peer_id_of=self.peer_id_of, negotiator=self._negotiator, **parts)
+
+    def services(self) -> list[Service]:
+        """The services of one host, with the swapped part among them: for hosts that are made elsewhere.
+
+        net.host("alice", services=stack.services)     # on a simulated internet
+        """
+        return self._services() if self._services is not None else [Identify(), Ping()]
 
     def peer_id_of(self, key: PublicKey) -> PeerId:
         """The name of the peer that holds `key`.
@@ -213,6 +230,10 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(negotiator=part)
         case "secure_channel":
             stack = Stack(security=part)
+        case "pubsub_router":
+            stack = Stack(services=lambda: slot_pubsub.with_router(part))
+        case "peer_score":
+            stack = Stack(services=lambda: slot_pubsub.with_score(part))
         case _:
             chapter = next((s.chapter for s in SLOTS if s.name == slot), None)
             if chapter is None:
