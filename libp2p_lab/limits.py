@@ -68,9 +68,10 @@ class Limits:
     max_memory: int = 1 << 30  # bytes that are reserved, in all; go: 128 MiB and 1 GiB for each GiB
     max_pending_memory: int = 32 << 20  # for what is not proven or has no protocol yet; go
     max_memory_per_peer: int = 64 << 20  # go
-    max_memory_per_protocol: int = 64 << 20  # go
+    max_memory_per_protocol: int = 64 << 20  # that handlers reserve for themselves; go
     max_memory_per_connection: int = 32 << 20  # go
     max_memory_per_stream: int = 16 << 20  # go
+    memory_floor: int = 256 * 1024  # unread bytes that a connection may always have: one window
 
     # -- negotiation ----------------------------------------------------------------------------------------
     negotiation_timeout: float = 10.0  # one stream's multistream-select; go-libp2p: 10 s

@@ -84,7 +84,7 @@ class QuicLink:
         self.heard_at = parts.clock()
         self._endpoint = endpoint
         self._expected = expected
-        self._early: list[QuicEvent] = []  # of streams, before there is a connection
+        self._early: list[QuicEvent] = []  # of streams, before the connection runs
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._sent = self._received = 0
@@ -150,7 +150,7 @@ class QuicLink:
                 case AddressRetired(connection_id):
                     self.connection_ids.discard(connection_id)
                     self._endpoint.links.pop(connection_id, None)
-                case _ if self.connection is not None:
+                case _ if self.connection is not None and self.connection.is_running:
                     self.connection.take(event)
                 case _:
                     self._early.append(event)
@@ -193,7 +193,7 @@ class QuicLink:
         return self.connection
 
     def take_early(self) -> list[QuicEvent]:
-        """What came for streams before there was a connection."""
+        """What came for streams before the connection ran."""
         early, self._early = self._early, []
         return early
 
@@ -253,6 +253,7 @@ class QuicConnection(MuxedConnection):
         self._link = link
         self._quic = link.session
         self._over = asyncio.Event()
+        self.is_running = False  # or else whoever takes its streams does not know it yet
         self._closed_by_us = False
         self._ungranted = (
             0  # bytes that the application took, of which the remote has not been told
@@ -265,6 +266,7 @@ class QuicConnection(MuxedConnection):
         """As `MuxedConnection.run`. Datagrams come by themselves; this waits for the end."""
         reason = "closed"
         self._look_for_silence()
+        self.is_running = True
         for event in self._link.take_early():
             self.take(event)
         try:

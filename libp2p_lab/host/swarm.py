@@ -492,6 +492,7 @@ class Swarm:
     def _register(self, connection: MuxedConnection, claim: ConnectionClaim) -> None:
         info = connection.info
         self._claims[connection.id] = claim
+        connection.use_account(claim)
         self.connections[connection.id] = connection
         self._by_peer.setdefault(info.remote_peer, []).append(connection)
         if connection.probe.trace.listeners:

@@ -8,6 +8,7 @@ Read in this order:
     yamux.py              the core: streams, windows, turns
     mplex_frames.py, mplex.py    its predecessor, without flow control: what yamux is for
     connection.py         what the layers above see
+    memory.py             what nobody has read yet, counted
     muxed_stream.py       one stream, as the application has it
     muxed_connection.py   the driver: one task reads, one writes
 

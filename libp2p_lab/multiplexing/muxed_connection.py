@@ -23,6 +23,7 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.connection import ConnectionInfo, StreamDirection
+from libp2p_lab.multiplexing.memory import GrowsWindows, MemoryAccount, ReceiveMemory
 from libp2p_lab.multiplexing.muxed_stream import READ_SIZE, MuxedStream
 from libp2p_lab.multiplexing.muxer import (
     DataReceived,
@@ -65,6 +66,7 @@ class MuxedConnection:
     Attributes:
         info: the facts about this connection; the most used have properties of their own.
         streams: open streams by id.
+        memory: what the streams hold unread, counted.
         rtt: the last measured round trip in seconds, None before the first.
     """
 
@@ -85,6 +87,7 @@ class MuxedConnection:
         self.probe = probe
         self.streams: dict[int, MuxedStream] = {}
         self.blocked: set[MuxedStream] = set()  # writers that wait for room
+        self.memory = ReceiveMemory(limits)
         self.rtt: float | None = None
         self._channel = channel
         self._session = session
@@ -150,6 +153,12 @@ class MuxedConnection:
     def is_open(self) -> bool:
         """Whether streams can be used."""
         return self._ended is None
+
+    def use_account(self, account: MemoryAccount) -> None:
+        """Let `account` count the memory of this connection, and refuse what is too much."""
+        self.memory.open(account)
+        if isinstance(self._session, GrowsWindows):
+            self._session.memory = self.memory
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -286,6 +295,7 @@ class MuxedConnection:
         self._timer.cancel()
         for stream in tuple(self.streams.values()):
             stream.fail("lost", "lost")
+        self.memory.close()
         self._changed.notify()
 
     def loss(self) -> ConnectionLost:

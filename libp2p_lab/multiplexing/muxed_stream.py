@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from libp2p_lab.errors import LabError, LocalError, StreamClosed, StreamReset
+from libp2p_lab.errors import LabError, LimitExceeded, LocalError, StreamClosed, StreamReset
 from libp2p_lab.multiplexing.connection import StreamDirection
 from libp2p_lab.negotiation.negotiate import Negotiation
 from libp2p_lab.transports.signal import Signal
@@ -44,6 +44,8 @@ class MuxedStream:
         "_outgoing",
         "_readable",
         "_reading",
+        "_refusal",
+        "_unread",
         "_writable",
         "bytes_read",
         "bytes_written",
@@ -64,6 +66,8 @@ class MuxedStream:
         self.bytes_read = self.bytes_written = 0
         self.probe = connection.probe.on("stream", f"{connection.info.id}/{stream_id}")
         self._chunks: deque[bytes] = deque()
+        self._unread = 0  # bytes in `_chunks`
+        self._refusal: LimitExceeded | None = None  # why we reset it, if that is why
         self._readable = Signal()
         self._writable = Signal()
         self._incoming = "open"  # or "ended" by the remote, "closed" by us, "reset", "lost"
@@ -106,6 +110,8 @@ class MuxedStream:
             if self.probe.trace.listeners:
                 self.probe.emit("received", chunk, self.bytes_read)
             self.bytes_read += len(chunk)
+        self._unread -= len(chunk)
+        self.connection.memory.free(len(chunk))
         self.connection.give_credit(self.id, len(chunk))
         return chunk
 
@@ -116,9 +122,14 @@ class MuxedStream:
             case "closed":
                 raise StreamClosed(f"stream {self.id} was closed by us")
             case "reset":
-                raise StreamReset(f"stream {self.id} was reset")
+                raise self._reset_error()
             case _:
                 raise self.connection.loss()
+
+    def _reset_error(self) -> StreamReset:
+        if self._refusal is None:
+            return StreamReset(f"stream {self.id} was reset")
+        return StreamReset(f"stream {self.id} was reset by us: LimitExceeded: {self._refusal}")
 
     def hold(self) -> None:
         """Let reads wait until `release`, as if the application were busy with something else: for experiments."""
@@ -216,15 +227,18 @@ class MuxedStream:
         """Close both directions. What was written still arrives; what the remote still sends is dropped."""
         await self.close_write()
         self._held = False
+        if self._unread and self._incoming == "ended":
+            self._incoming = "closed"
+        self._throw_away()
         if self._incoming == "open":
             self._incoming = "closed"
-            self._chunks.clear()
             self.connection.end_reading(self.id)
             self._readable.notify()
             self._end_if_over("closed")
 
     async def reset(self) -> None:
         """Drop the stream at once. Both sides see `StreamReset`."""
+        self._throw_away()
         if self.is_open:
             self.connection.reset_stream(self.id)
             self.fail("reset", "reset by us")
@@ -261,6 +275,11 @@ class MuxedStream:
     def feed(self, data: bytes) -> None:
         """Bytes arrived."""
         if self._incoming == "open":
+            refusal = self.connection.memory.hold(len(data))
+            self._unread += len(data)
+            if refusal is not None or self._unread > self.connection.limits.max_memory_per_stream:
+                self._refuse(len(data), refusal)
+                return
             chunks = self._chunks
             if chunks and len(chunks[-1]) + len(data) <= SMALL_CHUNK:
                 # A window of single bytes, each an object of its own, would take forty times its size.
@@ -268,6 +287,23 @@ class MuxedStream:
             else:
                 chunks.append(data)
             self._readable.notify()
+
+    def _refuse(self, n: int, refusal: LimitExceeded | None) -> None:
+        """There is no room for the last `n` bytes: drop the stream, and say why to whoever reads it."""
+        unread, most = self._unread, self.connection.limits.max_memory_per_stream
+        if refusal is not None:
+            self._unread -= n  # they were not counted
+        self._refusal = refusal or LimitExceeded("max_memory_per_stream", unread, most)
+        self._throw_away()
+        self.connection.reset_stream(self.id)
+        self.fail("reset", "reset by us")
+
+    def _throw_away(self) -> None:
+        """Nobody will read what came."""
+        self._chunks.clear()
+        if self._unread:
+            self.connection.memory.free(self._unread)
+            self._unread = 0
 
     def end(self) -> None:
         """The remote will send no more."""
@@ -290,7 +326,7 @@ class MuxedStream:
         if self._incoming == "open":
             self._incoming = state
             if state == "reset" and self.protocol and self._negotiation is None:
-                self._chunks.clear()  # while it is negotiated, what came tells yet what was agreed on
+                self._throw_away()  # while it is negotiated, what came tells yet what was agreed on
         if self._outgoing == "open":
             self._outgoing = state
         self._readable.notify()

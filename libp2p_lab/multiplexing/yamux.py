@@ -30,6 +30,7 @@ from libp2p_lab.errors import (
     StreamReset,
 )
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
+from libp2p_lab.multiplexing.memory import ReceiveMemory
 from libp2p_lab.multiplexing.muxer import (
     DataReceived,
     GoAwayReceived,
@@ -75,6 +76,9 @@ class YamuxSession:
         is_dialer: the dialer's streams have odd ids, the listener's even ones.
         limits: windows, backlog, queue lengths.
         probe: where frames are reported.
+
+    Attributes:
+        memory: asked before a window grows.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class YamuxSession:
     ) -> None:
         self.probe = probe if probe is not None else Probe(layer="muxer")
         self._limits = limits
+        self.memory = ReceiveMemory(limits)
         self._streams: dict[int, StreamBooks] = {}
         self._next_id = 1 if is_dialer else 2
         self._remote_parity = 0 if is_dialer else 1
@@ -233,6 +238,8 @@ class YamuxSession:
         extra = min(stream.window, self._limits.yamux_max_window - stream.window)
         fits = self._extra_window + extra <= self._limits.yamux_connection_memory
         if now - stream.updated_at > 4 * self.rtt or extra <= 0 or not fits:
+            return 0
+        if not self.memory.promise(extra):
             return 0
         stream.window += extra
         self._extra_window += extra
@@ -515,7 +522,10 @@ class YamuxSession:
         """Take a stream off the books."""
         if self._streams.pop(stream.id, None) is None:
             return
-        self._extra_window -= stream.window - self._limits.yamux_initial_window
+        extra = stream.window - self._limits.yamux_initial_window
+        if extra:
+            self._extra_window -= extra
+            self.memory.unpromise(extra)
         if self._is_remote(stream.id):
             self._inbound -= 1
             if not stream.accepted:

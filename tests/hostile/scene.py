@@ -23,6 +23,7 @@ from libp2p_lab.host.events import ConnectionClosed, HandlerFailed, UpgradeFaile
 from libp2p_lab.host.service import Service
 from libp2p_lab.identity import KeyPair, PeerId
 from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux_frames import HEADER, HEADER_LENGTH, FrameType, decode_header
 from libp2p_lab.negotiation import propose
 from libp2p_lab.negotiation.multistream import Line
@@ -163,21 +164,24 @@ class Stage:
         self._raw.append(stream)
         return stream
 
-    async def secured(self, security: SecureChannel | None = None) -> ByteStream:
+    async def secured(
+        self, security: SecureChannel | None = None, muxer: str = "/yamux/1.0.0"
+    ) -> ByteStream:
         """Past the handshake."""
+        security = security or Noise()
         raw = await self.raw()
-        await propose(raw, ["/noise"])
-        return await (security or Noise()).secure(
+        await propose(raw, [security.protocol])
+        return await security.secure(
             raw,
             key=self.key,
             is_dialer=True,
             expected_peer=None,
-            muxers=["/yamux/1.0.0"],
+            muxers=[muxer],
             probe=Probe(),
         )
 
     async def muxed(self) -> Attacker:
-        """Ready for frames."""
+        """Ready for frames of yamux."""
         return Attacker(await self.secured())
 
     def reasons(self) -> list[str]:
@@ -217,13 +221,15 @@ class Stage:
 
 @asynccontextmanager
 async def scene(
-    limits: Limits | None = None, services: Sequence[Service] | None = None
+    limits: Limits | None = None,
+    services: Sequence[Service] | None = None,
+    muxers: Sequence[Muxer] | None = None,
 ) -> AsyncIterator[Stage]:
     """A victim, an honest peer at its echo, and room for an attacker."""
     if services is None:
         services = (Echo(), Identify(), Ping())
     async with (
-        Host(listen=[LOOPBACK], limits=limits, services=services) as host,
+        Host(listen=[LOOPBACK], limits=limits, services=services, muxers=muxers) as host,
         Host(transports=[TCP()]) as friend,
     ):
         await friend.connect(host.addrs[0])

@@ -125,6 +125,27 @@ def pending(stage: Stage) -> int:
     return stage.host.resources.usage("transient").connections_inbound
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"", HELLO + line("/noise"), HELLO + line("/tls/1.0.0")],
+    ids=["nothing said", "noise agreed", "tls agreed"],
+)
+async def test_s10_half_open_connections_are_bounded_and_dropped(said) -> None:
+    """However far they are: a peer that does not prove who it is costs a place for ten seconds at most."""
+    limits = Limits(handshake_timeout=1.0, max_pending_inbound_per_ip=16, max_pending_inbound=32)
+    async with scene(limits) as stage:
+        with bounded_memory(6 << 20):
+            for _ in range(100):
+                raw = await stage.raw()
+                await say(raw, said)
+                assert pending(stage) <= 16
+            await stage.bystander.goes_on()
+            while pending(stage):
+                await asyncio.sleep(0.01)
+        await stage.refused("TimeoutError")
+        await stage.muxed()
+
+
 async def test_s10_a_thousand_connections_that_say_nothing() -> None:
     limits = Limits(handshake_timeout=1.0, max_pending_inbound_per_ip=32, max_pending_inbound=64)
     async with scene(limits) as stage:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -16,6 +18,7 @@ from libp2p_lab.host import Echo, Identify, Ping
 from libp2p_lab.host.events import UpgradeFailed
 from libp2p_lab.identity import KeyPair
 from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing import MuxedConnection
 from libp2p_lab.security import tls_certificate
 from tests.hostile.scene import bounded_memory
 
@@ -206,3 +209,106 @@ async def test_a_writer_hears_that_nobody_reads() -> None:
                 await asyncio.sleep(0.001)
         gone.set()
         assert await stream.read() == b""
+
+
+# -- S1, S5 and S59: what the muxers' own attacks are on QUIC ----------------------------------------
+
+
+@asynccontextmanager
+async def attack(limits: Limits | None = None) -> AsyncIterator[tuple[Host, Host, MuxedConnection]]:
+    """A victim, an honest peer that pings it at the end, and the attacker's connection."""
+    async with (
+        Host(listen=[ANY], services=services(), limits=limits) as host,
+        Host(services=services()) as attacker,
+        Host(services=services()) as honest,
+    ):
+        await honest.connect(host.addrs[0])
+        connection = await attacker.connect(host.addrs[0])
+        await attacker.identify_result(host.peer_id)
+        yield host, honest, connection
+        assert await honest.ping(host.peer_id) >= 0
+
+
+def inbound(host: Host, connection: MuxedConnection) -> int:
+    """How many of the attacker's streams are open at the victim."""
+    [theirs] = [c for c in host.connections if c.remote_addr == connection.local_addr]
+    return sum(stream.direction == "inbound" for stream in theirs.streams.values())
+
+
+async def test_s1_streams_past_the_limit_end_the_connection() -> None:
+    """Up to the limit they wait; one that was not allowed is an error by QUIC's own rules."""
+    async with attack() as (host, _, connection):
+        quic = connection._link.session._quic
+        limit = quic._remote_max_streams_bidi
+        assert limit <= Limits().quic_streams + 64
+        with bounded_memory():
+            quic._remote_max_streams_bidi = 1 << 40
+            for n in range(300):
+                stream_id = connection._quic.open_stream()
+                connection.queue(stream_id, b"\x13")
+                if not n % 50:
+                    await asyncio.sleep(0)
+            await until(lambda: not connection.is_open)
+        assert len(host.connections) == 1
+        assert "too many streams" in str(connection.loss()).lower()
+
+
+async def test_s1_streams_that_nobody_accepts_stay_within_the_limit() -> None:
+    async with attack() as (host, _, connection):
+        opened = []
+        while connection._quic.can_open_stream():
+            opened.append(await connection.open_stream())
+            await opened[-1].write(b"\x13")
+        assert len(opened) <= Limits().quic_streams
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await connection.open_stream()  # one that keeps the rules has to wait
+        assert inbound(host, connection) <= Limits().quic_streams
+        for stream in opened:
+            await stream.reset()
+
+
+async def test_s5_a_byte_past_the_window_ends_the_connection() -> None:
+    asleep = asyncio.Event()
+
+    async def sleep(stream) -> None:
+        await asleep.wait()
+
+    async with attack(Limits(quic_stream_window=64 * 1024)) as (host, _, connection):
+        host.set_handler("/sleep", sleep)
+        attacker_stream = await connection.open_stream()
+        await attacker_stream.write(b"\x13/multistream/1.0.0\n\x07/sleep\n")
+        quic = connection._link.session._quic
+        quic._streams[attacker_stream.id].max_stream_data_remote = 1 << 40
+        with bounded_memory():
+            for _ in range(5):
+                connection.queue(attacker_stream.id, bytes(64 * 1024))
+                await asyncio.sleep(0)
+            await until(lambda: not connection.is_open)
+        assert "stream data" in str(connection.loss()).lower()
+        assert len(host.connections) == 1
+        asleep.set()
+
+
+async def test_s59_a_reader_that_does_not_read_makes_our_writes_wait() -> None:
+    written = 0
+
+    async def flood(stream) -> None:
+        nonlocal written
+        for _ in range(2000):
+            await stream.write(bytes(64 * 1024))
+            written += 1
+
+    async with attack() as (host, honest, connection):
+        host.set_handler("/flood", flood)
+        with bounded_memory(8 << 20):  # both ends' buffers
+            stream = await connection.open_stream()
+            await stream.write(b"\x13/multistream/1.0.0\n\x07/flood\n")
+            before, still = -1, 0
+            while still < 20:
+                still = still + 1 if written == before and written else 0
+                before = written
+                await asyncio.sleep(0.01)
+            assert written < 2000
+            assert await honest.ping(host.peer_id) >= 0
+        await stream.reset()
