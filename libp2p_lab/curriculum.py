@@ -22,6 +22,11 @@ class Chapter:
     specs: tuple[str, ...] = ()  # paths in the repository libp2p/specs
 
     @property
+    def code(self) -> str:
+        """The number in two digits, with which the ids of its checks begin."""
+        return f"{self.number:02d}"
+
+    @property
     def folder(self) -> str:
         """The chapter's folder below `curriculum/`, as in `01-identity`."""
         return f"{self.number:02d}-{self.name}"
@@ -36,6 +41,7 @@ class Chapter:
 class LabNotebook:
     """A notebook beside the numbered chapters: it can be run at any point of the course."""
 
+    code: str  # what the ids of its checks begin with, as a chapter's begin with its number: "net"
     name: str  # words with hyphens: "virtual-internet"
     title: str
 
@@ -51,7 +57,9 @@ class LabNotebook:
 
 
 LABS: tuple[LabNotebook, ...] = (
-    LabNotebook("virtual-internet", "The virtual internet: build it, break it, find out why"),
+    LabNotebook(
+        "net", "virtual-internet", "The virtual internet: build it, break it, find out why"
+    ),
 )
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -197,3 +205,13 @@ CHAPTERS: tuple[Chapter, ...] = (
         question="What does it take for all of it to work at once, with strangers?",
     ),
 )
+
+
+def find(code: str) -> Chapter | LabNotebook:
+    """The chapter or lab to which the code belongs: "01", "net".
+
+    Raises: `KeyError` if there is none.
+    """
+    found: dict[str, Chapter | LabNotebook] = {one.code: one for one in CHAPTERS}
+    found.update((one.code, one) for one in LABS)
+    return found[code]

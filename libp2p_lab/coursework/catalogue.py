@@ -10,6 +10,7 @@ from libp2p_lab.coursework import (
     chapter_02,
     chapter_03,
     chapter_07,
+    lab_net,
     quiz_00,
     quiz_01,
     quiz_02,
@@ -26,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     *chapter_02.CHECKS,
     *chapter_03.CHECKS,
     *chapter_07.CHECKS,
+    *lab_net.CHECKS,
 )
 QUESTIONS: tuple[Question, ...] = (
     *quiz_00.QUESTIONS,

@@ -48,7 +48,7 @@ class Check:
     """One exercise, from the examiner's side.
 
     Attributes:
-        id: chapter and name: "01.peer_id".
+        id: chapter or lab, and name: "01.peer_id", "net.cut".
         exercise: its number in the chapter: "E1.3".
         title: one line.
         level: L1 to L5, see `LEVELS`.
@@ -82,7 +82,7 @@ class Check:
 
     @property
     def chapter(self) -> str:
-        """The chapter's two digits."""
+        """The chapter's two digits, or the code of a lab."""
         return self.id.partition(".")[0]
 
 

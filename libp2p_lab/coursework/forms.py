@@ -21,7 +21,7 @@ from libp2p_lab.coursework import release, seeds
 from libp2p_lab.coursework.catalogue import find
 from libp2p_lab.coursework.checks import Check, CheckResult
 from libp2p_lab.coursework.session import WORKBOOK
-from libp2p_lab.curriculum import Chapter
+from libp2p_lab.curriculum import Chapter, LabNotebook
 from libp2p_lab.errors import LocalError
 
 _CHECKED = re.compile(r"\blab\.check\(\s*[\"']([\w.]+)[\"']")
@@ -75,7 +75,7 @@ def checks_in(source: str) -> list[Check]:
 
 
 def write_nbgrader(
-    folder: Path, curriculum: Path, chapters: Sequence[Chapter], secret: str
+    folder: Path, curriculum: Path, chapters: Sequence[Chapter | LabNotebook], secret: str
 ) -> list[Path]:
     """Write `source/<chapter>/<notebook>` for nbgrader. Returns: the files written."""
     texts = {
@@ -136,7 +136,9 @@ def _nbgrader_test(check: Check, secret: str) -> str:
 # -- otter ------------------------------------------------------------------------------------------------------------
 
 
-def write_otter(folder: Path, curriculum: Path, chapters: Sequence[Chapter]) -> list[Path]:
+def write_otter(
+    folder: Path, curriculum: Path, chapters: Sequence[Chapter | LabNotebook]
+) -> list[Path]:
     """Write `<chapter>/<notebook>` and `<chapter>/tests/*.py` for otter. Returns: the files written."""
     texts: dict[str, str] = {"README.md": OTTER_README}
     for chapter in chapters:
@@ -147,7 +149,7 @@ def write_otter(folder: Path, curriculum: Path, chapters: Sequence[Chapter]) -> 
     return _write(folder, texts)
 
 
-def otter_notebook(source: Any, chapter: Chapter) -> tuple[str, dict[str, str]]:
+def otter_notebook(source: Any, chapter: Chapter | LabNotebook) -> tuple[str, dict[str, str]]:
     """The student's notebook with otter's cells, and its tests by name."""
     import nbformat
 

@@ -78,14 +78,16 @@ def written_labs(curriculum: Path) -> list[LabNotebook]:
     return [lab for lab in LABS if (curriculum / lab.folder / SOURCE_NAME).is_file()]
 
 
-def chosen_chapters(curriculum: Path, numbers: Iterable[str]) -> list[Chapter]:
-    """The chapters with these numbers ("00", "1"); all that are written if there are none.
+def chosen_chapters(curriculum: Path, numbers: Iterable[str]) -> list[Chapter | LabNotebook]:
+    """The chapters with these numbers ("00", "1") and the labs with these codes ("net"); all that are written if
+    there are none.
 
     Raises: `LocalError` for one that does not exist, or is not written yet.
     """
-    written = written_chapters(curriculum)
+    written: list[Chapter | LabNotebook] = [*written_chapters(curriculum)]
+    written += written_labs(curriculum)
     wanted = [number.strip().zfill(2) for number in numbers]
-    known = {f"{chapter.number:02d}": chapter for chapter in written}
+    known = {chapter.code: chapter for chapter in written}
     if missing := [number for number in wanted if number not in known]:
         raise LocalError(
             f"no source for chapter {', '.join(missing)}; there are {', '.join(known)}"
@@ -198,7 +200,9 @@ def build(curriculum: Path, chapter: Chapter | LabNotebook, *, solved: bool = Fa
 # -- the release ----------------------------------------------------------------------------------------------------
 
 
-def release(folder: Path, curriculum: Path, chapters: Sequence[Chapter]) -> list[Path]:
+def release(
+    folder: Path, curriculum: Path, chapters: Sequence[Chapter | LabNotebook]
+) -> list[Path]:
     """Write what students get: notebooks, a page that says how to begin, and a list of what is asked.
 
     Args:
@@ -231,9 +235,9 @@ def leaks(released: str, telling: Iterable[str]) -> list[str]:
     return [line for line in telling if json.dumps(line, ensure_ascii=False)[1:-1] in released]
 
 
-def exercises(chapters: Iterable[Chapter]) -> list[dict[str, Any]]:
+def exercises(chapters: Iterable[Chapter | LabNotebook]) -> list[dict[str, Any]]:
     """What is asked in these chapters, as plain JSON."""
-    numbers = {f"{chapter.number:02d}" for chapter in chapters}
+    codes = {chapter.code for chapter in chapters}
     return [
         {
             "check": check.id,
@@ -244,5 +248,5 @@ def exercises(chapters: Iterable[Chapter]) -> list[dict[str, Any]]:
             "objectives": list(check.objectives),
         }
         for check in CHECKS
-        if check.chapter in numbers
+        if check.chapter in codes
     ]

@@ -1,0 +1,1 @@
+answer = {"seed": 2, "share": 0.25}
