@@ -57,6 +57,8 @@ _WRONG_NAME = Experiment(1, "Taking somebody's name")
 _ADDRESSES = Experiment(1, "Addresses are bytes, too")
 _LETTER = Experiment(1, "A letter that a stranger believes")
 _LAYERS = Experiment(0, "4 · Wire")
+_THREE_MESSAGES = Experiment(3, "Three messages")
+_MIDDLE = Experiment(3, "The woman in the middle")
 
 OBJECTIVES: tuple[Objective, ...] = (
     Objective(
@@ -150,8 +152,22 @@ OBJECTIVES: tuple[Objective, ...] = (
         "say in which order a peer's addresses are dialed, and why",
         (2,),
     ),
-    Objective("X.5", "bind a connection's key to an identity, and say what that proves", (3,)),
-    Objective("X.6", "name the attacks on a handshake, and the line that stops each", (3,)),
+    Objective(
+        "X.5",
+        "bind a connection's key to an identity, and say what that proves",
+        (3,),
+        (_THREE_MESSAGES, _MIDDLE),
+    ),
+    Objective(
+        "X.6",
+        "name the attacks on a handshake, and the line that stops each",
+        (3,),
+        (
+            _MIDDLE,
+            Experiment(3, "Every byte of the handshake"),
+            Experiment(3, "A word that nobody protects"),
+        ),
+    ),
     Objective("X.13", "choose GossipSub's parameters, and say what each costs", (7,)),
     Objective("X.14", "name the attacks on a mesh, and what stops each", (7,)),
     Objective("X.15", "say what GossipSub 1.2 saves", (7,)),
