@@ -8,6 +8,7 @@ export class MeshDrawer {
     this.act = act; // called with a kind of poke
     this.close = close;
     this.parts = [];
+    this.grows = false; // whether peers can be added
     this.shown = "";
     this.element = h("section", { class: "lab-drawer", hidden: true, "aria-label": "Drawer of a peer" });
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && close());
@@ -39,9 +40,15 @@ export class MeshDrawer {
       h("h3", { class: "lab-title" }, card.name),
       h("span", { class: "lab-quiet" }, `${kinds[card.kind]}, ${card.state}`),
       h("span", { class: "lab-grow" }),
-      isUp && button("publish", "Publish"),
-      isUp && button("silence", card.state === "silent" ? "Pass messages on again" : "Make it silent"),
-      isUp && button("kill", "Kill"),
+      ...(isUp
+        ? [
+            button("publish", "Publish"),
+            button("silence", card.state === "silent" ? "Pass messages on again" : "Make it silent"),
+            button("spam", "Let it spam"),
+            ...(this.grows ? [button("sybils", "Surround it with Sybils")] : []),
+            button("kill", "Kill"),
+          ]
+        : []),
       h("button", { type: "button", "data-act": "close", onclick: this.close }, "Close"),
     );
   }
@@ -66,8 +73,9 @@ export class MeshDrawer {
       found.push(part("Seen", h("div", { class: "lab-num" }, plural(card.seen, "message id"))));
     }
     if (card.verdict || card.lines.length) {
-      const lines = [...card.lines, card.verdict].filter(Boolean);
-      found.push(part(`Decided, and why (heartbeat ${card.beat ?? ""})`, h("ul", {}, lines.map((one) => h("li", {}, one)))));
+      const last = card.verdict ? [`${card.beat}: ${card.verdict}`] : [];
+      const lines = [...last, ...card.lines.toReversed()];
+      found.push(part("Decided, and why, by heartbeat; the newest first", h("ul", {}, lines.map((one) => h("li", {}, one)))));
     }
     if (card.scores) found.push(this.scores(card.scores));
     return found;
@@ -121,7 +129,7 @@ export class MeshDrawer {
 
 /** A number with a bar that grows to the right above 0 and to the left below. */
 export function bar(value, largest) {
-  if (value === 0) return h("span", { class: "lab-quiet lab-num" }, "0");
+  if (value === 0) return h("div", { class: "lab-bar-cell lab-num lab-quiet" }, h("span", { class: "lab-scale lab-empty" }), "0");
   const share = (50 * Math.abs(value)) / largest;
   const fill = h("span", { class: value < 0 ? "lab-minus" : "lab-plus" });
   fill.style.width = `${Math.max(2, share)}%`;

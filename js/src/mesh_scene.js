@@ -161,6 +161,7 @@ export class MeshScene {
   step(now) {
     if (this.frame === -1) return;
     this.frame = 0;
+    if (!this.size.width) return; // not on the page yet
     const begun = performance.now();
     if (this.fit()) this.moved();
     this.pulses = this.pulses.filter((one) => now < one.start + TRAVEL);
@@ -228,7 +229,7 @@ export class MeshScene {
     context.strokeStyle = this.colours.looks[style];
     context.lineWidth = isCrowded ? look.width / 2 : look.width;
     context.setLineDash(look.dash);
-    const faint = this.wave || isCrowded ? 0.35 : 0.8;
+    const faint = this.wave || isCrowded ? 0.4 : 0.8;
     for (const isNear of [false, true]) {
       context.globalAlpha = isNear ? 1 : this.selected || this.hovered ? faint * 0.5 : faint;
       context.beginPath();

@@ -38,6 +38,8 @@ function render({ model, el }) {
   const beat = h("button", { type: "button", onclick: () => act("beat") }, "Next heartbeat");
   beat.title = "Everybody's heart beats once, and stands still";
   const speeds = h("select", { "aria-label": "speed", onchange: () => isPlaying && start() });
+  const cut = h("button", { type: "button", onclick: () => act("cut") }, "Cut 40 % of the mesh");
+  cut.title = "Disconnect so many of the links that carry whole messages";
   const replay = h("button", { type: "button", onclick: () => startWave() }, "Replay");
   const hop = h("button", { type: "button", onclick: nextHop }, "Next hop");
   const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": "hops of the wave", oninput: () => seek(Number(slider.value)) });
@@ -45,10 +47,10 @@ function render({ model, el }) {
   const waves = h("select", { "aria-label": "which message", onchange: () => pick(waves.value) });
   const panels = h("div", { class: "lab-panels" });
   const drawer = new MeshDrawer(poke, () => select(chosen.world, ""));
-  const numbers = h("div");
-  const decisions = h("div");
+  const numbers = h("div", { class: "lab-sideways" });
+  const decisions = h("div", { class: "lab-sideways" });
   const decided = h("details", {}, h("summary", {}, "What each peer decided at its last heartbeat, and why"), decisions);
-  const table = h("div");
+  const table = h("div", { class: "lab-sideways" });
   const list = h("details", {}, h("summary", {}, "Peers and links as a table"), table);
   const tuning = h("details", { hidden: true }, h("summary", {}, "Parameters of GossipSub: D and its relatives, heartbeat, gossip"));
   const inputs = new Map();
@@ -58,7 +60,7 @@ function render({ model, el }) {
       "div",
       { class: "lab-frame" },
       h("div", { class: "lab-bar" }, h("h3", { class: "lab-title" }, "Publish and subscribe"), h("label", {}, "topic", topics), h("span", { class: "lab-grow" }), clock),
-      h("div", { class: "lab-bar" }, publish, h("label", {}, "from", from), sizes, play, beat, speeds, result),
+      h("div", { class: "lab-bar" }, publish, h("label", {}, "from", from), sizes, play, beat, speeds, cut, result),
       panels,
       legend,
       h("div", { class: "lab-bar lab-top" }, h("label", {}, "message", waves), replay, hop, slider, place),
@@ -119,6 +121,7 @@ function render({ model, el }) {
     for (const world of worlds) world.scene.close();
     ({ styles, pulse_names: names } = message);
     drawer.parts = message.parts;
+    drawer.grows = message.worlds.some((one) => one.grows);
     labels = new Map();
     current = "";
     worlds = message.worlds.map((about, number) => panel(about, number));
@@ -129,7 +132,7 @@ function render({ model, el }) {
     speeds.value = String(message.wanted);
     isSimulated = message.worlds.some((one) => one.simulated);
     speeds.hidden = !isSimulated;
-    for (const one of [publish, play, beat]) one.hidden = !message.worlds.some((about) => about.live);
+    for (const one of [publish, play, beat, cut]) one.hidden = !message.worlds.some((about) => about.live);
     setInputs(message.parameters);
   }
 
@@ -195,11 +198,11 @@ function render({ model, el }) {
       const seen = new Set(worlds.flatMap((one) => one.scene.nodes.filter((node) => node.state !== "gone" && node.kind !== "remote").map((node) => node.name)));
       offer(from, [...seen], chosen.name || from.value);
       if (list.open && !table.contains(document.activeElement)) drawTable();
-      if (decided.open) drawDecisions();
+      if (decided.open && message.worlds.some((one) => one.decided)) drawDecisions();
     }
     if (message.card === null || message.card.name === chosen.name) drawer.show(message.card);
     if (newest && newest !== current) {
-      offer(waves, [...labels.keys()], newest, (key) => labels.get(key));
+      offer(waves, ["", ...labels.keys()], newest, (key) => labels.get(key) ?? "none: the links alone");
       pick(newest);
     } else if (message.worlds.some((one) => one.waves.length)) showWave();
     drawNumbers();
@@ -275,7 +278,8 @@ function render({ model, el }) {
   function pick(key) {
     current = key;
     waves.value = key;
-    startWave();
+    if (key) startWave();
+    else seek(0);
   }
 
   function startWave() {
@@ -366,7 +370,7 @@ function render({ model, el }) {
         h(
           "tr",
           {},
-          worlds.length > 1 && h("td", {}, world.about.title),
+          worlds.length > 1 ? h("td", {}, world.about.title) : null,
           h("td", {}, one.name),
           h("td", { class: "lab-num" }, String(one.beat)),
           h("td", {}, one.lines.map((line) => h("div", {}, line)), h("div", { class: "lab-quiet" }, one.verdict)),
@@ -376,7 +380,10 @@ function render({ model, el }) {
     const names = ["peer", "heartbeat", "what it decided, and why"];
     decisions.replaceChildren(h("table", {}, heads(...(worlds.length > 1 ? ["network", ...names] : names)), h("tbody", {}, rows)));
   }
-  decided.addEventListener("toggle", () => decided.open && drawDecisions());
+  decided.addEventListener("toggle", () => {
+    act("watch", { decisions: decided.open }); // not sent before anybody reads it
+    if (decided.open) drawDecisions();
+  });
 
   function drawTable() {
     const made = worlds.map((world, number) => {

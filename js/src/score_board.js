@@ -3,7 +3,8 @@ import { connect, h, root } from "./dom.js";
 import { bar } from "./mesh_drawer.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [760, 270, 54, 132, 12, 26];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [270, 48, 132, 12, 26];
+const NARROWEST = 330;
 const SHOWN = 120; // heartbeats
 
 const s = (tag, attributes, text) => {
@@ -22,7 +23,7 @@ function render({ model, el }) {
   const chart = h("div", { class: "lab-score", tabindex: 0, role: "slider", "aria-label": "heartbeat. Arrow keys choose one, Escape follows the last." });
   const table = h("div", { class: "lab-score-parts" });
   const legend = h("div", { class: "lab-legend" });
-  const rows = h("div");
+  const rows = h("div", { class: "lab-sideways" });
   const list = h("details", {}, h("summary", {}, "Heartbeat by heartbeat as a table"), rows);
   page.append(
     h(
@@ -72,6 +73,7 @@ function render({ model, el }) {
   const squeeze = (value) => (isLog.checked ? Math.sign(value) * Math.log10(1 + Math.abs(value)) : value);
 
   function draw() {
+    const width = Math.max(NARROWEST, chart.clientWidth);
     const shown = samples.slice(-SHOWN);
     if (list.open) drawRows();
     if (!shown.length) return chart.replaceChildren(h("p", { class: "lab-quiet" }, "No heartbeat yet."));
@@ -84,19 +86,19 @@ function render({ model, el }) {
     const near = Object.entries(thresholds).filter(([, value]) => squeeze(value) <= high && (value >= 0 || squeeze(value) >= 1.25 * low - 0.5));
     low = Math.min(low, ...near.map(([, value]) => squeeze(value)));
     const y = (value) => TOP + ((HEIGHT - TOP - BOTTOM) * (high - squeeze(value))) / (high - low || 1);
-    const step = Math.min(24, (WIDTH - LEFT - RIGHT) / shown.length);
+    const step = Math.min(24, (width - LEFT - RIGHT) / shown.length);
     const x = (at) => LEFT + at * step;
-    const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" });
+    const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" });
     const focus = s("rect", { x: x(focused), y: TOP, width: step, height: HEIGHT - TOP - BOTTOM, class: "lab-score-focus" });
     svg.append(focus);
     shown.forEach((one, at) => bars(svg, one, x(at) + step * 0.1, step * 0.8, y));
-    svg.append(s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(0), y2: y(0), class: "lab-score-zero" }));
+    svg.append(s("line", { x1: LEFT, x2: width - RIGHT, y1: y(0), y2: y(0), class: "lab-score-zero" }));
     svg.append(s("text", { x: LEFT - 6, y: y(0) + 4, "text-anchor": "end" }, "0"));
     let lowest = -Infinity; // words do not lie on each other
     for (const [name, value] of near.sort((a, b) => b[1] - a[1])) {
-      svg.append(s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "lab-score-limit" }));
+      svg.append(s("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: "lab-score-limit" }));
       const at = Math.max(y(value) + 4, lowest + 13);
-      svg.append(s("text", { x: WIDTH - RIGHT + 5, y: at }, `${name} ${value}`));
+      svg.append(s("text", { x: width - RIGHT + 5, y: at }, `${name} ${value}`));
       lowest = at;
     }
     const ends = new Set([Math.max(...ups, ...totals), Math.min(...downs, ...totals)]);
@@ -107,7 +109,7 @@ function render({ model, el }) {
     svg.append(s("text", { x: x(shown.length - 1) + step, y: HEIGHT - 8, "text-anchor": shown.length > 8 ? "end" : "start" }, String(shown[shown.length - 1][1])));
     svg.addEventListener("click", (event) => {
       const box = svg.getBoundingClientRect();
-      const at = Math.floor((((event.clientX - box.left) * WIDTH) / box.width - LEFT) / step);
+      const at = Math.floor((((event.clientX - box.left) * width) / box.width - LEFT) / step);
       if (shown[at]) choose(shown[at][0]);
     });
     chart.replaceChildren(svg);
@@ -184,7 +186,18 @@ function render({ model, el }) {
     choose(shown[Math.min(Math.max(goal, 0), shown.length - 1)][0]);
   });
 
-  return () => link.close();
+  let width = 0;
+  const resizing = new ResizeObserver(() => {
+    if (chart.clientWidth === width) return;
+    width = chart.clientWidth;
+    draw();
+  });
+  resizing.observe(chart);
+
+  return () => {
+    resizing.disconnect();
+    link.close();
+  };
 }
 
 export default { render };

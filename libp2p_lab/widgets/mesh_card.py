@@ -70,7 +70,7 @@ def decided(world: World, topic: str) -> list[dict[str, Any]]:
             "name": member.name,
             "beat": member.beat,
             "verdict": verdict(member, topic, parameters.get(member.id)),
-            "lines": [str(one) for one in (*member.since, *member.decisions)],
+            "lines": [str(one) for one in member.latest],
         }
         for member in world.model.members.values()
         if member.beat and member.state == "up"
@@ -87,7 +87,7 @@ def card(world: World, name: str, topic: str) -> dict[str, Any] | None:
         "topics": sorted(member.topics),
         "sent": member.bytes_sent,
         "beat": member.beat,
-        "lines": [str(one) for one in (*member.since, *member.decisions)][-MAX_ROWS:],
+        "lines": [f"{one.beat}: {one}" for one in member.decisions][-MAX_ROWS:],
     }
     host = world.hosts.get(name)
     if host is not None and host.is_running:

@@ -179,7 +179,6 @@ class MeshModel:
             case Heartbeat(number, sizes):
                 member = self.member(node)
                 member.beat, member.sizes = number, dict(sizes)
-                member.since, member.decisions = member.decisions, []
                 self.beat = max(self.beat, number)
                 self.is_changed = True
 
@@ -190,7 +189,7 @@ class MeshModel:
     def _decide(self, entry: Entry, kind: str, topic: str, peer: str, why: str) -> None:
         member = self.member(entry.node)
         decision = Decision(entry.time, member.beat + 1, kind, topic, self.member(peer).name, why)
-        member.decide(decision)
+        member.decisions.append(decision)
 
     # -- RPCs -------------------------------------------------------------------------------------
 

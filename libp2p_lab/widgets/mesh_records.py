@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_DECISIONS = 60  # of one peer between two heartbeats
+MAX_DECISIONS = 60  # of one peer, the last
 MAX_ROWS = 20_000  # copies of one message that are drawn; all are counted
 
 
@@ -48,7 +49,7 @@ class Member:
         topics: what it wants.
         beat: the number of its last heartbeat.
         sizes: the size of its meshes after that.
-        since: what it decided up to its last heartbeat; `decisions`: after it.
+        decisions: the last things that it decided.
         received: messages that reached it, duplicates included.
     """
 
@@ -61,16 +62,15 @@ class Member:
     topics: set[str] = field(default_factory=set)
     beat: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
-    since: list[Decision] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=MAX_DECISIONS))
     received: int = 0
     duplicates: int = 0
     bytes_sent: int = 0
 
-    def decide(self, decision: Decision) -> None:
-        """Note one."""
-        if len(self.decisions) < MAX_DECISIONS:
-            self.decisions.append(decision)
+    @property
+    def latest(self) -> list[Decision]:
+        """What it decided in its last heartbeat, and since."""
+        return [one for one in self.decisions if one.beat >= self.beat]
 
     def told(self, topic: str) -> dict[str, Any]:
         """What the page draws of it."""

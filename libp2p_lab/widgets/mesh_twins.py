@@ -23,7 +23,12 @@ PARAMETERS = GossipSubParameters(D=4, D_low=3, D_high=5)
 HEARTBEATS = 3.0  # virtual seconds for meshes to be made
 
 
-def twins(topic: str, peers: int = PEERS, degree: int = DEGREE, seed: int = 7) -> list[Internet]:
+Services = Callable[[], Sequence[Service]]
+
+
+def twins(
+    topic: str, peers: int = PEERS, degree: int = DEGREE, seed: int = 7
+) -> list[tuple[Internet, Services]]:
     """GossipSub's internet and FloodSub's: the same peers, the same connections, everybody subscribed.
 
     Args:
@@ -31,6 +36,8 @@ def twins(topic: str, peers: int = PEERS, degree: int = DEGREE, seed: int = 7) -
         peers: how many.
         degree: connections of each, about.
         seed: of all chance.
+
+    Returns: each with what makes the parts of its peers.
     """
 
     def gossip() -> Sequence[Service]:
@@ -40,12 +47,12 @@ def twins(topic: str, peers: int = PEERS, degree: int = DEGREE, seed: int = 7) -
     def flood() -> Sequence[Service]:
         return [Identify(), FloodSub(first_seqno=lambda: 1)]
 
-    return [_internet(topic, peers, degree, seed, services) for services in (gossip, flood)]
+    return [
+        (_internet(topic, peers, degree, seed, services), services) for services in (gossip, flood)
+    ]
 
 
-def _internet(
-    topic: str, peers: int, degree: int, seed: int, services: Callable[[], Sequence[Service]]
-) -> Internet:
+def _internet(topic: str, peers: int, degree: int, seed: int, services: Services) -> Internet:
     net = Internet(seed, jitter=0.02)
     hosts = net.hosts(peers, "peer", services=services, security="plaintext")
     chance = random.Random(seed)

@@ -12,11 +12,13 @@ from libp2p_lab.widgets.mesh_card import PARTS, card, decided
 from libp2p_lab.widgets.mesh_form import static_form
 from libp2p_lab.widgets.mesh_model import PULSES, STYLES
 from libp2p_lab.widgets.mesh_twins import twins
-from libp2p_lab.widgets.mesh_world import Source, World
+from libp2p_lab.widgets.mesh_world import SPAM, SYBILS, Source, World
 from libp2p_lab.widgets.view import Batch, View
 
 INTERVAL = 0.1  # seconds: ten pictures a second
+LARGE, LARGE_INTERVAL = 200, 0.5  # two for so many peers
 TOPIC = "news"  # where nobody has named one
+CUT = 0.4  # the part of the mesh's links that one click cuts
 SIZES = (1, 1_000_000)  # bytes of a message that a person may publish
 SLIDERS = ("D", "D_low", "D_high", "D_lazy", "heartbeat_interval", "gossip_factor")
 SWITCHES = ("flood_publish", "idontwant_message_threshold")
@@ -48,22 +50,24 @@ class MeshView:
     ) -> None:
         if not speed > 0:
             raise LocalError(f"a speed to play with is above 0, not {speed}")
-        self._made: list[Internet] = []
-        if source is None:
-            source, beside = self._made = twins(topic or TOPIC)
-        self._worlds = [World(one) for one in (source, beside) if one is not None]
+        made = twins(topic or TOPIC) if source is None else []
+        self._made = [net for net, _ in made]
+        self._worlds = [World(net, services) for net, services in made]
+        self._worlds += [World(one) for one in (source, beside) if one is not None]
         self._topic = topic
         self._speed = float(speed)
         self._selected = (0, "")
         self._told = ""  # the clocks, as the page knows them
-        self._is_busy = False
+        self._cuts = 0
+        self._is_watched = False  # somebody reads what each peer decides
+        peers = max(len(world.hosts) for world in self._worlds)
         self._view = View(
             "mesh_view",
             on_open=self._snapshot,
             on_flush=self._flush,
             on_message=self._hear,
             on_idle=self._unfollow,
-            interval=INTERVAL,
+            interval=INTERVAL if peers <= LARGE else LARGE_INTERVAL,
         )
         self._follow()
 
@@ -178,6 +182,7 @@ class MeshView:
             "title": world.title,
             "simulated": world.net is not None,
             "live": bool(world.hosts),
+            "grows": world.services is not None,
             "now": world.now,
             "playing": world.is_playing,
             "totals": dict(model.totals),
@@ -190,7 +195,8 @@ class MeshView:
         }
         if model.is_changed:
             record |= model.record(topic)
-            record["decided"] = decided(world, topic)
+            if self._is_watched:
+                record["decided"] = decided(world, topic)
             model.is_changed = False
         return record
 
@@ -220,6 +226,10 @@ class MeshView:
         match content.get("type"):
             case "select":
                 self._selected = chosen, name
+            case "watch":
+                self._is_watched = bool(content.get("decisions"))
+                for world in self._worlds:
+                    world.model.is_changed = True
             case "topic":
                 self._topic = str(content.get("topic") or "")
                 for world in self._worlds:
@@ -237,6 +247,14 @@ class MeshView:
                 self._do("one heartbeat of everybody", self.beat())
             case "kill":
                 self._do(f"{name} is gone", self._each(name, lambda world: world.kill(name)))
+            case "spam":
+                work = self._each(name, lambda world: world.spam(name, self.topic))
+                self._do(f"{name} sent {SPAM} forged messages to everybody", work)
+            case "sybils":
+                work = self._each(name, lambda world: world.add_sybils(name, self.topic))
+                self._do(f"{SYBILS} peers behind one address have connected to {name}", work)
+            case "cut":
+                self._do("", self._cut())
             case "silence":
                 self._do("", self._silenced(name))
             case "use":
@@ -251,6 +269,14 @@ class MeshView:
         for world in self._worlds:
             if name in world.hosts and world.hosts[name].is_running:
                 await act(world)
+
+    async def _cut(self) -> None:
+        """Cut the share of each network's mesh that the chapter speaks of, other links each time."""
+        self._cuts += 1
+        cut = [await world.cut(self.topic, CUT, self._cuts) for world in self._worlds]
+        self._tell(
+            True, f"{' and '.join(map(str, cut))} links were cut: publish, then let hearts beat"
+        )
 
     async def _silenced(self, name: str) -> None:
         topic = self.topic

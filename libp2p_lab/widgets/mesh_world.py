@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
+import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from libp2p_lab.errors import LabError, LocalError
 from libp2p_lab.host.host import Host
+from libp2p_lab.host.service import Service
 from libp2p_lab.pubsub import (
     FloodSub,
     GossipSub,
     GossipSubParameters,
+    Message,
     PubSub,
     ReceivedMessage,
     Verdict,
@@ -22,7 +27,7 @@ from libp2p_lab.pubsub import (
 from libp2p_lab.sim.host import SimHost
 from libp2p_lab.sim.internet import Internet
 from libp2p_lab.trace import Entry
-from libp2p_lab.widgets.mesh_model import MeshModel
+from libp2p_lab.widgets.mesh_model import STYLES, MeshModel
 from libp2p_lab.widgets.network_records import short
 
 #: One host, several, a mapping from names to hosts, a simulated internet, or a recording's entries.
@@ -30,7 +35,9 @@ Source = Host | Internet | Mapping[str, Host] | Iterable[Host] | Iterable[Entry]
 
 MAX_WAITING = 200_000  # entries that wait to be looked at; the newest
 SETTLE = 0.1  # virtual seconds in which a message in a paused internet moves on
-MAX_SETTLES = 50
+MAX_SETTLES = 300
+SPAM = 20  # forged messages at once
+SYBILS = 14  # peers on one address; from the eleventh on a score counts them
 
 
 class World:
@@ -38,6 +45,7 @@ class World:
 
     Args:
         source: whose.
+        services: makes the parts of further peers; None where none can be added.
 
     Attributes:
         hosts: by name.
@@ -47,14 +55,18 @@ class World:
     Raises: `LocalError` for a source without peers, or with peers that have no pubsub.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, services: Callable[[], Sequence[Service]] | None = None
+    ) -> None:
+        self.services = services
         self.net = source if isinstance(source, Internet) else None
         self.hosts, entries = _hosts_of(source)
         self.model = MeshModel()
         self._entries: deque[Entry] = deque(entries, maxlen=MAX_WAITING)
         self._stops: list[Callable[[], None]] = []
+        self._wake: Callable[[], None] = _nothing
         self._paused: list[PubSub] = []
-        self._published = 0
+        self._published = self._swarms = 0
         for host in self.hosts.values():
             _pubsub_of(host)
             if isinstance(host, SimHost) and self.net is None:
@@ -76,19 +88,23 @@ class World:
 
     def follow(self, wake: Callable[[], None]) -> None:
         """Note what there is, and listen from here on; `wake` is called with each fact, in any thread."""
-        if self._stops or not self.hosts:
+        if self._stops:
             return
-
-        def take(entry: Entry) -> None:
-            if entry.layer in ("pubsub", "host"):
-                self._entries.append(entry)
-                wake()
-
+        self._wake = wake
         for name, host in self.hosts.items():
-            self._stops.append(host.trace.listen(take))
-            self.model.member(str(host.peer_id), name, _kind(host))
+            self._listen(name, host)
         for host in self.hosts.values():
             self._look_up(host)
+
+    def _listen(self, name: str, host: Host) -> None:
+        self._stops.append(host.trace.listen(self._take))
+        self.model.member(str(host.peer_id), name, _kind(host))
+
+    def _take(self, entry: Entry) -> None:
+        """Called in whichever thread runs the host."""
+        if entry.layer in ("pubsub", "host"):
+            self._entries.append(entry)
+            self._wake()
 
     def unfollow(self) -> None:
         """Listen no more; hearts of live hosts that stood still beat again."""
@@ -223,6 +239,63 @@ class World:
         self.model.is_changed = True
         return member.is_silent
 
+    async def spam(self, name: str, topic: str) -> None:
+        """Let a peer send forged messages to everybody: the signature is none."""
+        host = self._host(name)
+
+        async def forge() -> None:
+            pubsub, now = host.pubsub, host.trace.clock()
+            for number in range(SPAM):
+                seqno = (self._published * SPAM + number).to_bytes(8, "big")
+                author = host.peer_id.multihash
+                message = Message(topic, b"forged", author, seqno, signature=b"forged")
+                pubsub.router.publish(author + seqno, message, now)
+            pubsub.beat()  # hands them out
+
+        self._published += 1
+        await self._do(host, forge)
+
+    async def cut(self, topic: str, share: float, seed: int) -> int:
+        """Disconnect a share of the links that carry whole messages, by lot. Returns how many."""
+        rows = [(a, b) for a, b, style in self.model.styles(topic) if STYLES[style] == "mesh"]
+        ids = {member.index: member.id for member in self.model.members.values()}
+        by_id = {str(host.peer_id): host for host in self.hosts.values() if host.is_running}
+        chosen = random.Random(seed).sample(rows, round(share * len(rows)))
+        for a, b in chosen:
+            host, other = by_id.get(ids[a]), by_id.get(ids[b])
+            if host is not None and other is not None:
+                await self._do(None, partial(host.disconnect, other.peer_id))
+        return len(chosen)
+
+    async def add_sybils(self, name: str, topic: str) -> None:
+        """Put many silent peers behind one address, and have all of them connect to one peer.
+
+        Raises: `LocalError` in a network to which nothing can be added.
+        """
+        net, services, victim = self.net, self.services, self._host(name)
+        if net is None or services is None:
+            raise LocalError("peers can be added only to the networks that this view made itself")
+        self._swarms += 1
+        swarm = f"swarm{self._swarms}"
+
+        def make() -> list[SimHost]:
+            box = net.nat(swarm)
+            prefix = f"sybil{self._swarms}."
+            return net.hosts(SYBILS, prefix, nat=box, services=services, security="plaintext")
+
+        made = await asyncio.to_thread(make)
+        for one in made:
+            self.hosts[one.name] = one
+            self._listen(one.name, one)
+            await self.silence(one.name, topic)
+
+        async def swarm_in() -> None:
+            for one in made:
+                await one.run(one.pubsub.subscribe(topic))
+                await one.connect(victim.addrs[0])
+
+        await self._do(None, swarm_in)
+
     async def use(self, **changes: float) -> GossipSubParameters | None:
         """Give every GossipSub peer other parameters; D_score and D_out are lowered where they must be.
 
@@ -261,22 +334,29 @@ class World:
         if net is None:
             await act()
             return
-        problems: list[Exception] = []
+        finished: concurrent.futures.Future[None] = concurrent.futures.Future()
 
         async def guarded() -> None:
             try:
                 await (host.run(act()) if isinstance(host, SimHost) else act())
             except (LabError, OSError, TimeoutError) as problem:
-                problems.append(problem)
+                finished.set_exception(problem)
+            else:
+                finished.set_result(None)
 
         def start() -> None:
             net.loop.create_task(guarded(), name="poke")
 
         await asyncio.to_thread(net.player.settle, start)
-        if not net.speed:
-            await self._pass(SETTLE)
-        if problems:
-            raise problems[0]
+        for _ in range(MAX_SETTLES):
+            if net.speed:
+                await asyncio.wait([asyncio.wrap_future(finished)], timeout=SETTLE)
+            else:
+                await self._pass(SETTLE)
+            if finished.done():
+                finished.result()
+                return
+        raise LocalError("this takes too long: let time pass, and look again")
 
 
 def _hosts_of(source: Source) -> tuple[dict[str, Host], list[Entry]]:
@@ -300,6 +380,10 @@ def _hosts_of(source: Source) -> tuple[dict[str, Host], list[Entry]]:
     if not hosts and not entries:
         raise LocalError("there is no peer with pubsub to show")
     return hosts, entries
+
+
+def _nothing() -> None:
+    """What is called while nobody waits for facts."""
 
 
 def _has_pubsub(host: Host) -> bool:

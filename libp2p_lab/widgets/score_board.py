@@ -15,7 +15,7 @@ from libp2p_lab.sim.internet import Internet
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.mesh_card import PARTS, parts_of, score_parts
 from libp2p_lab.widgets.network_records import short
-from libp2p_lab.widgets.score_form import static_form
+from libp2p_lab.widgets.score_form import number, static_form
 from libp2p_lab.widgets.score_model import Sample, ScoreHistory
 from libp2p_lab.widgets.view import Batch, View
 
@@ -86,7 +86,7 @@ class ScoreBoard:
         last = samples[-1]
         return (
             f"{self._name(peer)} in the eyes of {self._name(judge)}: "
-            f"{last.score.total:.2f} at heartbeat {last.beat}"
+            f"{number(last.score.total)} at heartbeat {last.beat}"
         )
 
     def samples(self) -> list[tuple[float, ScoreParts]]:

@@ -26,14 +26,14 @@ def static_form(
         part_head = ("part", "what it is for", "now")
         now = parts_of(samples[-1].score)
         part_rows = [
-            (name, words, f"{value:.2f}") for (name, words), value in zip(PARTS, now, strict=True)
+            (name, words, number(value)) for (name, words), value in zip(PARTS, now, strict=True)
         ]
         beat_head = ("heartbeat", "score", *(name for name, _ in PARTS))
         beat_rows = [
             (
                 str(one.beat),
-                f"{one.score.total:.2f}",
-                *(f"{value:.2f}" for value in parts_of(one.score)),
+                number(one.score.total),
+                *(number(value) for value in parts_of(one.score)),
             )
             for one in samples[-MAX_ROWS:]
         ]
@@ -43,12 +43,17 @@ def static_form(
     if others:
         head = ("peer", "score", *(name for name, _ in PARTS))
         rows = [
-            (name, f"{score.total:.2f}", *(f"{value:.2f}" for value in parts_of(score)))
+            (name, number(score.total), *(number(value) for value in parts_of(score)))
             for name, score in others[:MAX_ROWS]
         ]
         html += table("Everybody, the worst first", head, rows)
         texts.append(text_table(head, rows))
     return page(summary, html), "\n\n".join(texts)
+
+
+def number(value: float) -> str:
+    """Two digits behind the point; no 0 is negative."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def curve(summary: str, samples: Sequence[Sample], thresholds: ScoreThresholds) -> str:

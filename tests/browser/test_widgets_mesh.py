@@ -13,15 +13,40 @@ import libp2p_lab as lab
 view = lab.widgets.MeshView()
 view
 """
-BOARD = """\
-board = lab.widgets.ScoreBoard(view.nets[0], judge="peer1")
-view.nets[0].run_for(20)
+SCORES = """\
+import libp2p_lab as lab
+from libp2p_lab.pubsub import GossipSub, ScoreParameters, TopicScoreParameters
+
+net = lab.sim.Internet(seed=3)
+
+def services():
+    score = ScoreParameters(topics={"t": TopicScoreParameters(first_message_deliveries_decay=0.9)})
+    return [lab.Identify(), GossipSub(score=score, first_seqno=lambda: 1)]
+
+alice, bob, mallory = (net.host(name, services=services, security="plaintext") for name in ("alice", "bob", "mallory"))
+
+async def begin():
+    for host, others in ((alice, []), (bob, [alice]), (mallory, [alice, bob])):
+        await host.run(host.pubsub.subscribe("t"))
+        for other in others:
+            await host.connect(other.addrs[0])
+    for host in (alice, bob):
+        host.pubsub.add_validator("t", lambda message: not message.data.startswith(b"bad"))
+
+net.run(begin())
+board = lab.widgets.ScoreBoard(net, judge="alice", peer="mallory")
+for data in (b"good", b"good", b"good", b"bad", b"bad", b"bad"):
+    net.run_for(3)
+    for _ in range(3):
+        net.run(mallory.run(mallory.pubsub.publish("t", data)))
+net.run_for(12)
 board
 """
 
 
 def test_a_message_by_mesh_and_by_flood(lab: LabPage, lab_server: LabServer) -> None:
     assert lab.run_all(write_notebook(lab_server.root, "mesh.ipynb", TWINS)) == []
+    lab.use_theme("JupyterLab Light")
     page = lab.page
     panels = page.locator(".lab-panel")
     expect(panels).to_have_count(2)
@@ -56,9 +81,10 @@ def test_a_message_by_mesh_and_by_flood(lab: LabPage, lab_server: LabServer) -> 
     expect(drawer).to_contain_text("Message cache")
     expect(drawer).to_contain_text("P7")
     page.get_by_role("button", name="Next heartbeat").click()
-    expect(page.get_by_role("status")).to_contain_text("one heartbeat of everybody")
+    expect(page.locator("span[role=status]")).to_contain_text("one heartbeat of everybody")
     expect(drawer).to_contain_text("between D_low")
-    lab.screenshot_whole("mesh-view-drawer")
+    drawer.scroll_into_view_if_needed()
+    lab.screenshot("mesh-view-drawer")
 
     # Silent, then gone; the neighbours graft others at the next heartbeats.
     name = drawer.locator("h3").inner_text()
@@ -74,26 +100,45 @@ def test_a_message_by_mesh_and_by_flood(lab: LabPage, lab_server: LabServer) -> 
     page.locator("summary", has_text="Parameters").click()
     degree = page.locator("[data-parameter=D]")
     degree.fill("12")
-    expect(page.get_by_role("status")).to_contain_text("D_low ≤ D ≤ D_high")
+    expect(page.locator("span[role=status]")).to_contain_text("D_low ≤ D ≤ D_high")
     expect(degree).to_have_value("4")
     page.locator("[data-parameter=D_high]").fill("9")
-    expect(page.get_by_role("status")).to_contain_text("in force")
+    expect(page.locator("span[role=status]")).to_contain_text("in force")
     page.locator("summary", has_text="decided at its last heartbeat").click()
     page.get_by_role("button", name="Next heartbeat").click()
     expect(page.locator("details[open] table").last).to_contain_text("D_high = 9")
     page.locator("summary", has_text="as a table").click()
-    expect(page.locator("details tr", has_text=name).first).to_contain_text("gone")
+    row = page.get_by_role("row").filter(has=page.get_by_role("button", name=name, exact=True))
+    expect(row.first).to_contain_text("gone")
     page.set_viewport_size({"width": 800, "height": 1000})
     lab.use_theme("JupyterLab Dark")
+    panels.first.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
-    lab.screenshot_whole("mesh-view-dark-800")
+    lab.screenshot("mesh-view-dark-800")
     assert lab.page_errors == []
 
 
 def test_a_score_is_taken_apart(lab: LabPage, lab_server: LabServer) -> None:
-    assert lab.run_all(write_notebook(lab_server.root, "score.ipynb", TWINS, BOARD)) == []
+    assert lab.run_all(write_notebook(lab_server.root, "score.ipynb", SCORES)) == []
+    lab.use_theme("JupyterLab Light")
     page = lab.page
     board = page.get_by_role("region", name="Score of a peer")
-    expect(board).to_contain_text("in the eyes of peer1")
-    lab.screenshot_whole("score-board")
+    expect(board).to_contain_text("mallory in the eyes of alice")
+    lab.screenshot("score-board-light")
+    chart = board.locator(".lab-score")
+    last = chart.get_attribute("aria-valuenow")
+    chart.focus()
+    for _ in range(14):
+        page.keyboard.press("ArrowLeft")
+    expect(chart).to_have_attribute("aria-valuenow", str(int(last or 0) - 14))
+    expect(board.locator("tr", has_text="invalid messages")).to_contain_text("-")
+    board.get_by_label("compress large values").check()
+    page.set_viewport_size({"width": 800, "height": 1000})
+    lab.use_theme("JupyterLab Dark")
+    page.wait_for_timeout(300)
+    lab.screenshot("score-board-dark-800")
+    board.get_by_label("who judges").select_option(label="bob")
+    expect(board).to_contain_text("in the eyes of bob")
+    board.locator("summary").click()
+    expect(board.locator("details th", has_text="P3b")).to_be_visible()
     assert lab.page_errors == []
