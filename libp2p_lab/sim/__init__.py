@@ -34,13 +34,14 @@ Read in this order:
     packet.py       what travels
     udp.py, tcp.py  what programs know as sockets; sockets.py, machine.py: names, options, ports
     pipe.py, regions.py, network.py      bandwidth and queues; distances; how a packet gets there, or is lost
-    nat_table.py, nat_box.py, nat_pmp.py what a NAT remembers, the box around it, and ports opened when asked
+    nat_table.py, nat_box.py             what a NAT remembers, and the box around it
+    nat_pmp.py, upnp.py                  ports opened when asked
     names.py        DNS
     host.py, internet.py, player.py      our hosts on machines; the whole; threads and speed
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
 
-Left out: UPnP and PCP answering (NAT-PMP is there), routing tables, congestion of the core, fragments, TCP keepalive
+Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.
 """
 

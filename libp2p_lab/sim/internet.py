@@ -24,6 +24,7 @@ from libp2p_lab.sim.pipe import Pipe
 from libp2p_lab.sim.player import Player
 from libp2p_lab.sim.regions import Geography, from_round_trips, one_place
 from libp2p_lab.sim.sockets import is_v6, plain_ip
+from libp2p_lab.sim.upnp import HTTP_PORT, MAX_REQUEST, SSDP_PORT, Ssdp, Upnp
 from libp2p_lab.trace import Trace
 
 T = TypeVar("T")
@@ -241,6 +242,7 @@ class Internet:
         up: float | None = None,
         down: float | None = None,
         nat_pmp: bool = False,
+        upnp: bool = False,
     ) -> NatBox:
         """A NAT box: put hosts behind it with `net.host(…, nat=box)`.
 
@@ -254,6 +256,7 @@ class Internet:
             delay: seconds to the next router outside, one way.
             up, down: bandwidth in bytes a second, shared by all behind it.
             nat_pmp: whether it opens ports when asked by NAT-PMP at its inner address, `box.gateway`.
+            upnp: whether it does by UPnP.
         """
         with self.player.paused():
             name = name if name is not None else self._next_name("nat")
@@ -278,19 +281,30 @@ class Internet:
             self.network.boxes[name] = box
             within = outer.name if outer is not None else ""
             self.network.tell(BoxAdded(name, box.ips, box.region, within, str(behaviour)))
-            if nat_pmp:
-                self._answer_nat_pmp(box)
+            if nat_pmp or upnp:
+                self._answer_inside(box, nat_pmp, upnp)
         return box
 
-    def _answer_nat_pmp(self, box: NatBox) -> None:
-        """Put a machine at the box's inner address that answers NAT-PMP."""
+    def _answer_inside(self, box: NatBox, nat_pmp: bool, upnp: bool) -> None:
+        """Put a machine at the box's inner address that opens ports when asked."""
         gateway = self.machine(f"{box.name} gateway", nat=box, ip=box.gateway)
-        opening = self.loop.create_datagram_endpoint(
-            lambda: NatPmp(box, self.loop.time), local_addr=(box.gateway, nat_pmp_port)
-        )
-        task = gateway.create_task(opening)
+
+        async def listen() -> None:
+            if nat_pmp:
+                await self.loop.create_datagram_endpoint(
+                    lambda: NatPmp(box, self.loop.time), local_addr=(box.gateway, nat_pmp_port)
+                )
+            if upnp:
+                serve = Upnp(box, self.loop.time).serve
+                await asyncio.start_server(serve, box.gateway, HTTP_PORT, limit=MAX_REQUEST)
+                await self.loop.create_datagram_endpoint(
+                    lambda: Ssdp(box), local_addr=("0.0.0.0", SSDP_PORT)
+                )
+
+        task = gateway.create_task(listen())
         if not self.loop.is_running():
             self.player.run_until([task], self.now)
+            task.result()
 
     def firewall(self, name: str | None = None, **options: Any) -> NatBox:
         """A firewall: lets in what was asked for, and translates nothing. Arguments as `nat`."""

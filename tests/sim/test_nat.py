@@ -367,3 +367,128 @@ def test_ports_opened_by_nat_pmp_end_by_themselves() -> None:
         net.run_for(61)
         with pytest.raises(DialError, match="no connection within"):
             net.run(net.host().connect(f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"))
+
+
+def soap(action: str, **arguments: object) -> bytes:
+    """One request as UPnP clients send it."""
+    values = "".join(f"<New{name}>{value}</New{name}>" for name, value in arguments.items())
+    body = (
+        '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        f'<u:{action} xmlns:u="urn:schemas-upnp-org:service:WANIPConnection:1">{values}</u:{action}>'
+        "</s:Body></s:Envelope>"
+    )
+    return f"POST /control HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+async def fetch(ip: str, *requests: bytes) -> list[str]:
+    """What the gateway's HTTP server answers to each, one connection for each."""
+    answers = []
+    for request in requests:
+        reader, writer = await asyncio.open_connection(ip, 5000)
+        writer.write(request)
+        answers.append((await reader.read()).decode())
+        writer.close()
+    return answers
+
+
+async def search(sought: str) -> str:
+    """Who answers a question to the whole local network; "" for nobody."""
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+
+    class Seeker(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            if not answer.done():
+                answer.set_result(data.decode())
+
+    transport, _ = await loop.create_datagram_endpoint(Seeker, local_addr=("0.0.0.0", 0))
+    question = f"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nST: {sought}\r\nMX: 2\r\n\r\n"
+    transport.sendto(question.encode(), ("239.255.255.250", 1900))
+    try:
+        async with asyncio.timeout(3):
+            return str(await answer)
+    except TimeoutError:
+        return ""
+    finally:
+        transport.close()
+
+
+def mapping(client: str, outer: int, lease: int = 0, **others: object) -> bytes:
+    arguments = {
+        "RemoteHost": "",
+        "ExternalPort": outer,
+        "Protocol": "TCP",
+        "InternalPort": 4001,
+        "InternalClient": client,
+        "Enabled": 1,
+        "PortMappingDescription": "libp2p",
+        "LeaseDuration": lease,
+    }
+    return soap("AddPortMapping", **{**arguments, **others})
+
+
+def test_ports_are_opened_by_upnp_and_closed_again() -> None:
+    """Found by multicast, described, asked for its address and for a port, and told to close it."""
+    with Internet(seed=1) as net:
+        home = net.nat("home", upnp=True)
+        [inside] = behind(net, "inside", box=home)
+        own = inside.machine.ips[0]
+        gateway = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
+        found = net.run(inside.run(search(gateway)))
+        assert f"LOCATION: http://{home.gateway}:5000/device.xml" in found
+        assert net.run(inside.run(search("urn:schemas-upnp-org:device:Printer:1"))) == ""
+        get = b"GET /device.xml HTTP/1.1\r\n\r\n"
+        described, external, mapped = net.run(
+            inside.run(
+                fetch(home.gateway, get, soap("GetExternalIPAddress"), mapping(own, 4001, 60))
+            )
+        )
+        assert "<controlURL>/control</controlURL>" in described
+        assert f"<NewExternalIPAddress>{home.ips[0]}</NewExternalIPAddress>" in external
+        assert mapped.startswith("HTTP/1.1 200 OK")
+        addr = f"/ip4/{home.ips[0]}/tcp/4001/p2p/{inside.peer_id}"
+        net.run(net.host("outside").connect(addr))
+        entry = soap("GetSpecificPortMappingEntry", ExternalPort=4001, Protocol="TCP")
+        [told] = net.run(inside.run(fetch(home.gateway, entry)))
+        assert f"<NewInternalClient>{own}</NewInternalClient>" in told
+        assert net.run(inside.run(fetch(home.gateway, mapping(own, 4002)))), "for good"
+        net.run_for(61)  # the first lease is over
+        with pytest.raises(DialError, match="no connection within"):
+            net.run(net.host("later").connect(addr))
+        net.run(net.host("there").connect(addr.replace("/4001/", "/4002/")))
+        close = soap("DeletePortMapping", ExternalPort=4002, Protocol="TCP")
+        first, again = net.run(inside.run(fetch(home.gateway, close, close)))
+        assert first.startswith("HTTP/1.1 200 OK")
+        assert "<errorCode>714</errorCode>" in again
+
+
+def test_upnp_refuses_what_is_not_right() -> None:
+    with Internet(seed=1) as net:
+        home = net.nat("home", upnp=True)
+        one, other = behind(net, "one", "other", box=home)
+        own, foreign = one.machine.ips[0], other.machine.ips[0]
+        requests = {
+            "606": mapping(foreign, 5000),  # for somebody else
+            "402": mapping(own, 99_999),
+            "401": soap("ForceTermination"),
+        }
+        for code, request in requests.items():
+            [answer] = net.run(one.run(fetch(home.gateway, request)))
+            assert f"<errorCode>{code}</errorCode>" in answer
+        net.run(one.run(fetch(home.gateway, mapping(own, 4001))))
+        [taken] = net.run(other.run(fetch(home.gateway, mapping(foreign, 4001))))
+        assert "<errorCode>718</errorCode>" in taken
+        close = soap("DeletePortMapping", ExternalPort=4001, Protocol="TCP")
+        [refused] = net.run(other.run(fetch(home.gateway, close)))
+        assert "<errorCode>606</errorCode>" in refused
+        odd = (
+            b"nonsense\r\n\r\n",
+            b"POST /control HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+            b"POST /control HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 4000,
+        )
+        answers = net.run(one.run(fetch(home.gateway, *odd)))
+        assert answers == ["", "", "", ""]
+        entities = soap("GetExternalIPAddress").replace(b"<s:Body>", b"<!ENTITY a>"[:8])
+        [answer] = net.run(one.run(fetch(home.gateway, entities)))
+        assert "<errorCode>402</errorCode>" in answer
