@@ -110,7 +110,7 @@ function render({ model, el }) {
       title: h("h4", { class: "lab-title" }),
       about: h("span", { class: "lab-quiet lab-num" }),
       result: h("span", { role: "status" }),
-      track: h("div", { class: "lab-track" }),
+      sides: h("span"),
       table: h("div"),
     };
     panel.pokes = makePokes(panel, number);
@@ -123,6 +123,13 @@ function render({ model, el }) {
       { class: "lab-scope" },
       h("div", { class: "lab-bar" }, panel.title, panel.about),
       panel.pokes.element,
+      h(
+        "div",
+        { class: "lab-lane lab-lane-head", "aria-hidden": "true" },
+        h("span", {}, "stream"),
+        panel.sides,
+        h("span", { class: "lab-gauge" }, h("span", { class: "lab-way" }), ["waits", "window left", "unread"].map((name) => h("span", { class: "lab-meter" }, name))),
+      ),
       panel.list,
       panel.details,
     );
@@ -199,6 +206,9 @@ function render({ model, el }) {
     if (!value) redraw();
   }
 
+  // The session itself comes last.
+  const byNumber = (a, b) => (a || Infinity) - (b || Infinity) || 0;
+
   // -- drawing ----------------------------------------------------------------------------------
 
   function redraw() {
@@ -230,10 +240,11 @@ function render({ model, el }) {
     if (panel.skipped) parts.push(`${plural(panel.skipped, "frame")} not drawn (too fast)`);
     if (told.closed) parts.push(`connection ended: ${told.closed}`);
     panel.about.textContent = parts.join(", ");
+    panel.sides.textContent = `frames in the order of the wire: ${told.peers[0]}'s above, ${told.peers[1]}'s below`;
     panel.pokes.element.hidden = !told.can_poke;
     const chosen = panel.lanes.get(panel.chosen);
     for (const one of panel.pokes.all) one.disabled = !chosen || !ALIVE.includes(chosen.state);
-    const lanes = [...panel.lanes.values()].sort((a, b) => a.id - b.id);
+    const lanes = [...panel.lanes.values()].sort((a, b) => byNumber(a.id, b.id));
     const rows = lanes.map((lane) => drawLane(number, panel, lane));
     const isSame =
       rows.length === panel.list.children.length && rows.every((one, at) => one === panel.list.children[at]);
@@ -264,10 +275,11 @@ function render({ model, el }) {
     row.setAttribute("aria-selected", String(lane.id === panel.chosen));
     row.setAttribute("aria-label", spoken(panel, lane));
     const { name, track, gauges } = row.parts;
+    const isOver = !ALIVE.includes(lane.state);
     name.replaceChildren(
       h("b", {}, lane.id ? `stream ${lane.id}` : "session"),
-      h("span", { class: lane.state === "reset" ? "lab-bad" : "lab-quiet" }, ` ${lane.state}`),
-      lane.held ? h("span", { class: "lab-bad" }, ", nobody reads") : null,
+      h("span", { class: lane.state.startsWith("reset") ? "lab-bad" : "lab-quiet" }, ` ${lane.id ? lane.state : ""}`),
+      lane.held && !isOver ? h("span", { class: "lab-bad" }, ", nobody reads") : "",
       h("div", { class: "lab-quiet lab-cut", title: lane.protocol }, lane.protocol || (lane.id ? "no protocol yet" : "pings, go-away")),
     );
     drawTrack(track, panel.blocks, lane, opened && opened[0] === number ? opened[1] : -1);
@@ -280,11 +292,17 @@ function render({ model, el }) {
     const names = panel.told.peers;
     const to = names[1 - at];
     const parts = [h("span", { class: "lab-way", title: `${names[at]} sends, ${to} reads` }, WAYS[at])];
-    if (way.left !== null)
-      parts.push(bar("window", way.left, way.window, `${bytes(Math.max(0, way.left))} of ${bytes(way.window)} may still be sent`));
-    if (way.unread !== null && way.window)
-      parts.push(bar("unread", way.unread, way.window, `${bytes(way.unread)} lie unread at ${to}`));
-    if (way.queued) parts.push(h("span", { class: "lab-quiet" }, `${bytes(way.queued)} wait`));
+    const room = (words) => h("span", { class: "lab-meter lab-quiet" }, words);
+    const waits = `${bytes(way.queued ?? 0)} wait at ${names[at]}`;
+    parts.push(
+      way.queued === null ? room("") : bar("queued", way.queued, way.window, waits),
+      way.left === null
+        ? room(panel.told.muxer.includes("mplex") ? "no window" : "")
+        : bar("window", way.left, way.window, `${bytes(Math.max(0, way.left))} of ${bytes(way.window)} may still be sent`),
+      way.unread === null || !way.window
+        ? room("")
+        : bar("unread", way.unread, way.window, `${bytes(way.unread)} lie unread at ${to}`),
+    );
     return h("div", { class: "lab-gauge lab-num" }, parts);
   }
 
@@ -338,7 +356,7 @@ function render({ model, el }) {
 
   function onKey(event, panel, number) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const ids = [...panel.lanes.keys()].sort((a, b) => a - b);
+    const ids = [...panel.lanes.keys()].sort(byNumber);
     const at = ids.indexOf(panel.chosen);
     const steps = { ArrowDown: at + 1, ArrowUp: at < 0 ? ids.length - 1 : at - 1, Home: 0, End: ids.length - 1 };
     if (event.key in steps) {

@@ -122,10 +122,15 @@ function drawGroup(svg, group, at, columns, places, how, shown) {
   if (isFlying) add(box, "circle", { cx: x2, cy: y2, r: 4, class: "lab-head" });
   else if (isSeen) add(box, "path", { d: `M${x2} ${y2}l${-9 * way} -4.5v9z`, class: "lab-head" });
   else add(box, "path", { d: `M${x2 - 4} ${y2 - 4}l8 8m-8 0l8 -8`, class: "lab-shaft" });
-  const middle = [(x1 + far[0]) / 2, (y1 + far[1]) / 2 - 5];
+  const middle = [(x1 + far[0]) / 2, (y1 + far[1]) / 2];
   if (!shown.y.some((y) => Math.abs(y - middle[1]) < 12)) {
     shown.y.push(middle[1]);
-    const label = add(box, "text", { x: middle[0], y: middle[1], "text-anchor": "middle", class: "lab-what" });
+    const slope = (Math.atan((far[1] - y1) / (far[0] - x1)) * 180) / Math.PI;
+    const label = add(box, "text", {
+      transform: `translate(${middle[0]} ${middle[1]}) rotate(${slope.toFixed(2)}) translate(0 -5)`,
+      "text-anchor": "middle",
+      class: "lab-what",
+    });
     label.textContent = titleOf(group);
   }
   add(box, "title", {}).textContent = spoken(group);

@@ -317,6 +317,7 @@ class StreamScope:
             match what:
                 case "stop":
                     stream.hold()
+                    self._held = {one: at for one, at in self._held.items() if one.is_open}
                     self._held[stream] = node
                     done = f"nobody reads {where} any more"
                 case "go":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -94,11 +95,13 @@ def _arrow(
     told = escape("; ".join(f"{one.title} {one.protocol}".strip() for one in arrows))
     shown = arrows[0].title + (f" + {len(arrows) - 1} more" if len(arrows) > 1 else "")
     way = 1 if x2 > x1 else -1
+    slope = math.degrees(math.atan((y2 - y1) / (x2 - x1)))
     head = f"M{x2 - 7 * way:.1f} {y2 - 4:.1f}L{x2:.1f} {y2:.1f}L{x2 - 7 * way:.1f} {y2 + 4:.1f}"
     return (
         f'<g><title>{told}</title><path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}{head}" '
         f'style="fill:none;stroke:{colour};stroke-width:1.6"/>'
-        + _word((x1 + x2) / 2, (y1 + y2) / 2 - 4, shown[:60], "middle")
+        + f'<text transform="translate({(x1 + x2) / 2:.0f} {(y1 + y2) / 2:.0f}) rotate({slope:.1f}) '
+        + f'translate(0 -5)" text-anchor="middle" style="fill:var(--lab-text)">{escape(shown[:60])}</text>'
         + "</g>"
     )
 

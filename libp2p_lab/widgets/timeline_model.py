@@ -216,7 +216,8 @@ class _Builder:
 
     def build(self) -> Scene:
         trips, setups = _Counter(self._entries, self._machines).count()
-        arrows = [*self._packets(), *self._messages(trips)]
+        packets = self._packets()
+        arrows = [*packets, *self._shaking_hands(packets), *self._messages(trips)]
         arrows.sort(key=lambda arrow: arrow.time)
         numbered = [_with_number(arrow, at) for at, arrow in enumerate(arrows[:MAX_ARROWS])]
         times = [one.time for one in numbered] + [s.time for one in setups for s in one.stages]
@@ -284,6 +285,23 @@ class _Builder:
                     Arrow(0, "packets", ends[0], ends[1], entry.time, arrives, "transport", "",
                           title, packet.size, "", 0, entry, why)
                 )  # fmt: skip
+        return found
+
+    def _shaking_hands(self, packets: list[Arrow]) -> list[Arrow]:
+        """The transport's own handshake, to be drawn among the messages: they begin with it."""
+        opened: dict[int, float] = {}  # a lane → when its first QUIC connection was there
+        for entry in self._entries:
+            if isinstance(one := entry.what, ConnectionOpened) and "quic" in one.transport:
+                opened.setdefault(self._lane(entry.node), entry.time)
+        found = []
+        for arrow in packets:
+            kind = arrow.title.partition(",")[0]
+            ends = [opened[lane] for lane in (arrow.sender, arrow.receiver) if lane in opened]
+            if kind in ("syn", "synack") or (
+                kind == "datagram" and ends and arrow.time < min(ends)
+            ):
+                title = f"{kind}, by the system" if kind != "datagram" else "QUIC's handshake"
+                found.append(replace(arrow, level="messages", title=title))
         return found
 
     def _messages(self, trips: dict[int, int]) -> list[Arrow]:
