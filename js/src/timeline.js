@@ -119,6 +119,7 @@ function render({ model, el }) {
       if (panel.title) figure.append(h("figcaption", { class: "lab-title" }, panel.title));
       figure.append(
         drawDiagram(panel, groups, places, {
+          width: body.clientWidth - 24,
           until: at < 1 ? now() : Infinity,
           tint,
           focused: focused && focused[0] === number ? focused[1] : -1,
@@ -154,6 +155,7 @@ function render({ model, el }) {
       const kind = title.split(",")[0];
       return ["syn", "synack", "ack", "fin", "rst"].includes(kind) ? "var(--lab-address)" : "var(--lab-transport)";
     }
+    if (layer === "transport") return "var(--lab-address)";
     if (!protocol) return `var(--lab-${LAYERS[layer] ?? "stream"})`;
     if (!tints.has(protocol)) tints.set(protocol, tints.size % 8);
     return `var(--lab-p${tints.get(protocol)})`;
@@ -164,7 +166,7 @@ function render({ model, el }) {
     const layers = [...new Set(shown.filter((arrow) => !arrow[7]).map((arrow) => arrow[6]))];
     const protocols = [...new Set(shown.map((arrow) => arrow[7]).filter(Boolean))];
     legend.replaceChildren(
-      ...layers.map((layer) => chip(layer)),
+      ...layers.map((layer) => chip(layer === "transport" ? "address" : layer, layer)),
       ...protocols.map((protocol) => {
         const one = h("span", { class: "lab-chip" }, protocol);
         one.style.setProperty("--layer", `var(--lab-p${tints.get(protocol) ?? 0})`);
@@ -296,7 +298,18 @@ function render({ model, el }) {
     rows.replaceChildren(...tables);
   }
 
-  return () => link.close();
+  let width = 0;
+  const observer = new ResizeObserver(() => {
+    if (Math.abs(body.clientWidth - width) < 8) return;
+    width = body.clientWidth;
+    drawPanels();
+  });
+  observer.observe(body);
+
+  return () => {
+    observer.disconnect();
+    link.close();
+  };
 }
 
 export default { render };

@@ -41,12 +41,13 @@ export function placesOf(groups, span, isTrue) {
   return places;
 }
 
-/** One diagram. `how` says what is chosen, until when it goes, and what to call on a click or a key. */
+/** One diagram. `how` says how wide it is, what is chosen, until when it goes, and what to call on a click or a key. */
 export function drawDiagram(panel, groups, places, how) {
   const lanes = [...new Set(groups.flatMap((one) => [one.sender, one.receiver]))].sort((a, b) => a - b);
-  const width = 760;
-  const step = lanes.length > 1 ? (width - LEFT - 130) / (lanes.length - 1) : 0;
-  const columns = new Map(lanes.map((lane, at) => [lane, LEFT + 50 + at * step]));
+  const width = Math.min(900, Math.max(340, how.width));
+  const margin = width < 560 ? 26 : 60;
+  const step = lanes.length > 1 ? (width - LEFT - 2 * margin) / (lanes.length - 1) : 0;
+  const columns = new Map(lanes.map((lane, at) => [lane, LEFT + margin + at * step]));
   const bottom = Math.max(HEAD + 30, ...places.values()) + FOOT;
   const svg = add(null, "svg", {
     viewBox: `0 0 ${width} ${bottom + 8}`,
@@ -131,24 +132,26 @@ function drawGroup(svg, group, at, columns, places, how, shown) {
       "text-anchor": "middle",
       class: "lab-what",
     });
-    label.textContent = titleOf(group);
+    const length = Math.hypot(far[0] - x1, far[1] - y1);
+    label.textContent = titleOf(group, Math.max(12, Math.floor(length / 6.2) - 4));
   }
   add(box, "title", {}).textContent = spoken(group);
   box.addEventListener("click", () => how.choose(at));
   box.addEventListener("focus", () => how.focus(at));
 }
 
-function titleOf({ arrows }) {
+function titleOf({ arrows }, most) {
   const words = [];
   let length = 0;
   for (const arrow of arrows) {
     const text = arrow[8];
-    if (length + text.length > 62 && words.length) break;
+    if (length + text.length > most && words.length) break;
     words.push(text);
     length += text.length + 2;
   }
   const rest = arrows.length - words.length;
-  const text = words.join(" · ").slice(0, 90);
+  const whole = words.join(" · ");
+  const text = whole.length > most ? `${whole.slice(0, most - 1)}…` : whole;
   return rest ? `${text} + ${rest} more` : text;
 }
 

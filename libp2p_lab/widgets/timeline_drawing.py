@@ -90,7 +90,7 @@ def _arrow(
     if received is None:
         x2 = x1 + (x2 - x1) * 0.6  # nobody saw it arrive
     layer = next((one.layer for one in arrows if one.layer != "negotiation"), arrows[0].layer)
-    name = {"transport": "transport", "negotiation": "negotiation", "security": "security"}
+    name = {"transport": "address", "negotiation": "negotiation", "security": "security"}
     colour = f"var(--lab-{name.get(layer, 'stream')})"
     told = escape("; ".join(f"{one.title} {one.protocol}".strip() for one in arrows))
     shown = arrows[0].title + (f" + {len(arrows) - 1} more" if len(arrows) > 1 else "")
