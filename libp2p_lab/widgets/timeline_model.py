@@ -301,7 +301,8 @@ class _Builder:
                 kind == "datagram" and ends and arrow.time < min(ends)
             ):
                 title = f"{kind}, by the system" if kind != "datagram" else "QUIC's handshake"
-                found.append(replace(arrow, level="messages", title=title))
+                trips = {"syn": 1, "synack": 2}.get(kind, 0)
+                found.append(replace(arrow, level="messages", title=title, trips=trips))
         return found
 
     def _messages(self, trips: dict[int, int]) -> list[Arrow]:

@@ -67,7 +67,8 @@ def test_two_messages_in_a_row_are_no_round_trip() -> None:
     by_trips: dict[int, list[str]] = {}
     for arrow in lines:
         by_trips.setdefault(arrow.trips, []).append(arrow.title)
-    assert list(by_trips) == [3, 4, 5, 6]
+    assert list(by_trips) == [1, 2, 3, 4, 5, 6]
+    assert (by_trips[1], by_trips[2]) == (["syn, by the system"], ["synack, by the system"])
     assert by_trips[3] == [PROTOCOL_ID, "/noise", "handshake: e"]
     assert by_trips[5][0] == "handshake: s, se"
     assert by_trips[5][-1] == "5 bytes", (
