@@ -95,7 +95,7 @@ def _arrow(
     told = escape("; ".join(f"{one.title} {one.protocol}".strip() for one in arrows))
     shown = arrows[0].title + (f" + {len(arrows) - 1} more" if len(arrows) > 1 else "")
     way = 1 if x2 > x1 else -1
-    slope = math.degrees(math.atan((y2 - y1) / (x2 - x1)))
+    slope = math.degrees(math.atan((y2 - y1) / (x2 - x1))) if x2 != x1 else 0.0
     head = f"M{x2 - 7 * way:.1f} {y2 - 4:.1f}L{x2:.1f} {y2:.1f}L{x2 - 7 * way:.1f} {y2 + 4:.1f}"
     return (
         f'<g><title>{told}</title><path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}{head}" '
