@@ -175,6 +175,7 @@ class Limits:
         1024  # messages that one subscriber has not taken; newer are dropped
     )
     pubsub_px_dials: int = 8  # peers from a PRUNE dialed at once; go-libp2p-pubsub Connectors
+    chat_file: int = 4 * 1024 * 1024  # a file in the chat room; it is held in memory
     pubsub_explicit_interval: float = 300.0  # between two looks at explicit peers; v1.1: 5 minutes
 
     message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax

@@ -13,6 +13,7 @@ Read in this order:
     gossipsub.py         the three together
     outbox.py subscription.py pubsub.py services.py    streams, validators and subscriptions: the driver
     events.py            what routers tell the trace
+    chat.py              an application: the room of universal-connectivity
 
 Left out: episub and random-sub (nobody runs them), the peer gater (one implementation), topic descriptors and topic
 encryption (never built by anybody).
@@ -20,6 +21,7 @@ encryption (never built by anybody).
 Spec pages: pubsub/README.md, pubsub/gossipsub/gossipsub-v1.0.md, v1.1, v1.2, v1.3
 """
 
+from libp2p_lab.pubsub.chat import Chat
 from libp2p_lab.pubsub.floodsub import FloodSubRouter
 from libp2p_lab.pubsub.gossipsub import GossipSubRouter
 from libp2p_lab.pubsub.parameters import (
@@ -38,6 +40,7 @@ from libp2p_lab.pubsub.subscription import ReceivedMessage, Subscription
 
 __all__ = [
     "RPC",
+    "Chat",
     "FloodSub",
     "FloodSubRouter",
     "GossipSub",

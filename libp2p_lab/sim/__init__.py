@@ -40,6 +40,7 @@ Read in this order:
     host.py, internet.py, player.py      our hosts on machines; the whole; threads and speed
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
+    routers.py                           a thousand pubsub routers, as cores, without hosts around them
 
 Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.
@@ -60,6 +61,7 @@ from libp2p_lab.sim.nat_table import (
 from libp2p_lab.sim.pipe import mbit
 from libp2p_lab.sim.presets import lan, limits_broken, lossy_wifi, mars, patient, world
 from libp2p_lab.sim.regions import WORLD, Geography, Region, from_round_trips, one_place
+from libp2p_lab.sim.routers import RouterNetwork
 from libp2p_lab.sim.sweep import Run, Runs, sweep
 from libp2p_lab.sim.waiting import Deadlock, Unfinished
 
@@ -78,6 +80,7 @@ __all__ = [
     "Internet",
     "NatBehaviour",
     "Region",
+    "RouterNetwork",
     "Run",
     "Runs",
     "SimHost",
