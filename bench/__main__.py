@@ -1,6 +1,7 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
-Parts: throughput, ping, streams, connections, imports, memory, hosts, sim, widgets. Without a name all of them run.
+Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, sim, widgets. Without a name all
+run.
 """
 
 from __future__ import annotations
@@ -9,14 +10,28 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench import connections, hosts, imports, memory, ping, sim, streams, throughput, widgets
+from bench import (
+    connections,
+    crowds,
+    hosts,
+    imports,
+    memory,
+    ping,
+    sim,
+    stacks,
+    streams,
+    throughput,
+    widgets,
+)
 from bench.report import Row, table
 
 PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "throughput": throughput.measure,
+    "stacks": stacks.measure,
     "ping": ping.measure,
     "streams": streams.measure,
     "connections": connections.measure,
+    "crowds": crowds.measure,
     "imports": imports.measure,
     "memory": memory.measure,
     "hosts": hosts.measure,

@@ -16,6 +16,7 @@ import psutil
 from bench.others import others
 from bench.report import Row
 from bench.timing import medians
+from libp2p_lab.multiplexing import MuxedStream
 
 WARM_UP = 10
 KIB = 1024
@@ -24,11 +25,13 @@ KIB = 1024
 async def measure(quick: bool, alone: bool) -> list[Row]:
     count = 20 if quick else 200
     tcp, memory = "/ip4/127.0.0.1/tcp/0", "/memory/0"
-    host, over_tcp, over_memory = await medians(
+    host, over_tcp, over_memory, over_quic, stream = await medians(
         1 if quick else 5,
         partial(_grown, count, "hosts", tcp),
         partial(_grown, count, "connections", tcp),
         partial(_grown, count, "connections", memory),
+        partial(_grown, count, "connections", "/ip4/127.0.0.1/udp/0/quic-v1"),
+        partial(_grown, 2 * count, "streams", tcp),
     )
     hosts = await others("host_memory", count // 2, 1, alone=alone)
     connections = await others("connection_memory", count // 2, 1, alone=alone)
@@ -43,6 +46,8 @@ async def measure(quick: bool, alone: bool) -> list[Row]:
             py=connections.py,
         ),
         Row("idle connection, memory, both ends", "KiB", over_memory, False),
+        Row("idle connection, QUIC, both ends", "KiB", over_quic, False),
+        Row("idle stream, both ends and its handler", "KiB", stream, False),
     ]
 
 
@@ -52,7 +57,7 @@ async def _grown(count: int, what: str, addr: str) -> float:
 
 
 async def grown(count: int, what: str, addr: str) -> float:
-    """KiB that this process grows by for each of `count` hosts or connections."""
+    """KiB that this process grows by for each of `count` hosts, connections or streams."""
     import libp2p_lab as lab
 
     hosts: list[lab.Host] = []
@@ -66,9 +71,20 @@ async def grown(count: int, what: str, addr: str) -> float:
             await one.identify_result(other.peer_id)
             await other.identify_result(one.peer_id)
 
+    async def wait(stream: MuxedStream) -> None:
+        await stream.read()
+
     await start(WARM_UP)
     await connect(0, WARM_UP - 1)
-    if what == "hosts":
+    if what == "streams":
+        hosts[1].set_handler("/wait", wait, count)
+        for number in range(count):
+            if number == WARM_UP:
+                before = _resident()
+            # Two protocols to choose from: the answer is awaited, and so the handler runs.
+            await hosts[0].open_stream(hosts[1].peer_id, ("/wait", "/nothing"))
+        count -= WARM_UP
+    elif what == "hosts":
         before = _resident()
         await start(count)
     else:

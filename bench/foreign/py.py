@@ -33,6 +33,7 @@ PIECE = 64 * 1024
 ECHO, PING, SINK = "/echo/1.0.0", "/ipfs/ping/1.0.0", "/bench/sink/1.0.0"
 MESSAGE = bytes(32)
 LISTEN = [Multiaddr("/ip4/127.0.0.1/tcp/0")]
+QUIC = [Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1")]
 
 
 async def serve_echo(stream: INetStream) -> None:
@@ -45,13 +46,16 @@ async def serve_echo(stream: INetStream) -> None:
 
 
 @asynccontextmanager
-async def host() -> AsyncIterator[Any]:
+async def host(over_quic: bool = False) -> AsyncIterator[Any]:
     key = ed25519.create_new_key_pair()
     noise = NoiseTransport(key, noise_privkey=x25519.create_new_key_pair().private_key)
-    made = new_host(key_pair=key, sec_opt={NOISE: noise}, muxer_opt={YAMUX: Yamux})
+    listen = QUIC if over_quic else LISTEN
+    made = new_host(
+        key_pair=key, sec_opt={NOISE: noise}, muxer_opt={YAMUX: Yamux}, listen_addrs=listen
+    )
     made.set_stream_handler(ECHO, serve_echo)
     made.set_stream_handler(PING, handle_ping)
-    async with made.run(listen_addrs=LISTEN):
+    async with made.run(listen_addrs=listen):
         yield made
 
 
@@ -60,8 +64,8 @@ async def connect(one: Any, other: Any) -> None:
 
 
 @asynccontextmanager
-async def two_hosts() -> AsyncIterator[tuple[Any, Any]]:
-    async with host() as alice, host() as bob:
+async def two_hosts(over_quic: bool = False) -> AsyncIterator[tuple[Any, Any]]:
+    async with host(over_quic) as alice, host(over_quic) as bob:
         await connect(bob, alice)
         yield alice, bob
 
@@ -86,7 +90,7 @@ async def repeat(times: int, sample: Callable[[], Awaitable[float]]) -> list[flo
     return [await sample() for _ in range(times)]
 
 
-async def throughput(mebibytes: int, times: int) -> list[float]:
+async def throughput(mebibytes: int, times: int, over_quic: bool = False) -> list[float]:
     size = mebibytes * 1024 * 1024
     piece = bytes(PIECE)
     send, arrived = trio.open_memory_channel[None](1)
@@ -97,7 +101,7 @@ async def throughput(mebibytes: int, times: int) -> list[float]:
             left -= len(await stream.read(PIECE))
         await send.send(None)
 
-    async with two_hosts() as (alice, bob):
+    async with two_hosts(over_quic) as (alice, bob):
         alice.set_stream_handler(SINK, sink)
 
         async def sample() -> float:
@@ -110,6 +114,11 @@ async def throughput(mebibytes: int, times: int) -> list[float]:
             return size / 1e6 / watch.seconds  # MB/s
 
         return await repeat(times, sample)
+
+
+async def quic_throughput(mebibytes: int, times: int) -> list[float]:
+    """QUIC has no half close in py-libp2p: the sink counts."""
+    return await throughput(mebibytes, times, over_quic=True)
 
 
 async def ping(count: int, times: int) -> list[float]:
@@ -208,6 +217,7 @@ async def imports(times: int) -> list[float]:
 
 TASKS: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "throughput": throughput,
+    "quic_throughput": quic_throughput,
     "ping": ping,
     "streams": streams,
     "connections": connections,

@@ -281,6 +281,17 @@ const commands = {
     }
   },
 
+  // Serves one more protocol, by the echo. Whoever is connected is told of it by identify push.
+  async serve ({ protocol }) {
+    await node.handle(protocol, serveEcho, FULL_DUPLEX)
+    return null
+  },
+
+  // What a peer speaks as far as is known by now.
+  known_protocols ({ peer_id: id }) {
+    return identified.get(id)?.protocols ?? []
+  },
+
   async ping (target) {
     return { milliseconds: await node.services.ping.ping(whom(target)) }
   },

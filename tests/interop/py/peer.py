@@ -31,11 +31,13 @@ from libp2p.crypto.serialization import deserialize_private_key
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import parse_identify_response
+from libp2p.identity.identify_push.identify_push import push_identify_to_peers
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.network.stream.exceptions import StreamEOF, StreamError, StreamReset
 from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.peer.peerstore import PeerStoreError
 from libp2p.perf.perf_service import PerfService
 from libp2p.pubsub.floodsub import FloodSub
 from libp2p.pubsub.gossipsub import GossipSub
@@ -336,6 +338,18 @@ class Peer:
             "signed_record": record,
             "framed": data.startswith(encode_uvarint(message.ByteSize())),
         }
+
+    async def serve(self, protocol: str) -> None:
+        """Serves one more protocol, by the echo, and tells whoever is connected: it does not by itself."""
+        self.host.set_stream_handler(protocol, serve_echo)
+        await push_identify_to_peers(self.host)
+
+    async def known_protocols(self, peer_id: str) -> list[str]:
+        """What a peer speaks as far as is known by now."""
+        try:
+            return list(self.host.get_peerstore().get_protocols(ID.from_string(peer_id)))
+        except PeerStoreError:
+            return []
 
     async def ping(self, addr: str | None = None, peer_id: str | None = None) -> dict[str, Any]:
         remote = await self._reach(addr, peer_id)
