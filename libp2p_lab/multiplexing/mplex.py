@@ -33,6 +33,7 @@ from libp2p_lab.multiplexing.mplex_frames import (
 )
 from libp2p_lab.multiplexing.muxer import (
     DataReceived,
+    Flow,
     MuxerEvent,
     ResetReceived,
     SessionFailed,
@@ -164,6 +165,13 @@ class MplexSession:
         """As `MuxerSession.unsent`."""
         stream = self._streams.get(stream_id)
         return stream.unsent if stream is not None else 0
+
+    def flow(self, stream_id: int) -> Flow | None:
+        """As `ShowsFlow.flow`."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return None
+        return Flow(None, None, self._limits.mplex_stream_buffer, stream.unread, stream.unsent)
 
     def close_write(self, stream_id: int) -> None:
         """As `MuxerSession.close_write`. Spec: mplex/README.md#closing-a-stream"""

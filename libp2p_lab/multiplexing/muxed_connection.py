@@ -27,12 +27,14 @@ from libp2p_lab.multiplexing.memory import GrowsWindows, MemoryAccount, ReceiveM
 from libp2p_lab.multiplexing.muxed_stream import READ_SIZE, MuxedStream
 from libp2p_lab.multiplexing.muxer import (
     DataReceived,
+    Flow,
     GoAwayReceived,
     MuxerEvent,
     MuxerSession,
     PongReceived,
     ResetReceived,
     SessionFailed,
+    ShowsFlow,
     StreamAccepted,
     StreamOpened,
     WindowOpened,
@@ -153,6 +155,10 @@ class MuxedConnection:
     def is_open(self) -> bool:
         """Whether streams can be used."""
         return self._ended is None
+
+    def flow(self, stream_id: int) -> Flow | None:
+        """Where a stream's flow control stands; None if its muxer does not show it."""
+        return self._session.flow(stream_id) if isinstance(self._session, ShowsFlow) else None
 
     def use_account(self, account: MemoryAccount) -> None:
         """Let `account` count the memory of this connection, and refuse what is too much."""

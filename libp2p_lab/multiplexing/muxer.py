@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from libp2p_lab.errors import LimitExceeded, RemoteError
 from libp2p_lab.limits import Limits
@@ -170,6 +170,34 @@ class MuxerSession(Protocol):
 
     def go_away(self, code: int = 0) -> None:
         """Queue the goodbye; no stream can be opened afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where a stream's flow control stands at one end, in bytes: for those who look on from some moment on.
+
+    Attributes:
+        may_send: what may still be sent; None where there are no windows.
+        may_come: what the remote may still send; None where there are no windows.
+        window: what may be on its way and unread together.
+        unread: arrived, not yet taken by the application.
+        unsent: queued, not yet sent.
+    """
+
+    may_send: int | None
+    may_come: int | None
+    window: int
+    unread: int
+    unsent: int
+
+
+@runtime_checkable
+class ShowsFlow(Protocol):
+    """A session that lets others look at its books. None needs to."""
+
+    def flow(self, stream_id: int) -> Flow | None:
+        """A stream's flow control as it stands; None if there is no such stream."""
         ...
 
 

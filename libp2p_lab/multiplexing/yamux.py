@@ -33,6 +33,7 @@ from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 from libp2p_lab.multiplexing.memory import ReceiveMemory
 from libp2p_lab.multiplexing.muxer import (
     DataReceived,
+    Flow,
     GoAwayReceived,
     MuxerEvent,
     PongReceived,
@@ -164,6 +165,15 @@ class YamuxSession:
         """As `MuxerSession.unsent`."""
         stream = self._streams.get(stream_id)
         return stream.unsent if stream is not None else 0
+
+    def flow(self, stream_id: int) -> Flow | None:
+        """As `ShowsFlow.flow`."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return None
+        return Flow(
+            stream.send_window, stream.allowance, stream.window, stream.unread, stream.unsent
+        )
 
     def close_write(self, stream_id: int) -> None:
         """As `MuxerSession.close_write`. Spec: yamux/README.md#closing-a-stream"""

@@ -151,8 +151,10 @@ def _told(node: str, now: float, connection: MuxedConnection) -> list[Entry]:
     )
     entries = [Entry(now, node, "host", link, "event", 0, opened)]
     for stream in connection.streams.values():
+        where = f"{link}/{stream.id}"
         if stream.protocol:
             started = StreamStarted(peer, stream.protocol, stream.direction)
-            where = f"{link}/{stream.id}"
             entries.append(Entry(now, node, "host", where, "event", 0, started))
+        if (flow := connection.flow(stream.id)) is not None:
+            entries.append(Entry(now, node, "muxer", where, "event", 0, flow))
     return entries

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from libp2p_lab.host.events import ConnectionClosed, ConnectionOpened, StreamEnded, StreamStarted
 from libp2p_lab.limits import DEFAULT_LIMITS
 from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
+from libp2p_lab.multiplexing.muxer import Flow
 from libp2p_lab.multiplexing.yamux_frames import (
     SESSION_ID,
     DataFrame,
@@ -250,6 +251,8 @@ class StreamModel:
             case MplexFrame() as mplex:
                 panel, end = self._panel(entry, "/mplex/6.7.0")
                 self._mplex(entry, panel, end, mplex)
+            case Flow() as flow if stream:
+                self._begin_at(entry, stream, flow)
             case StreamStarted(protocol=protocol) if stream:
                 self._lane(entry, stream).protocol = protocol
             case StreamEnded(how=how) if stream:
@@ -341,6 +344,16 @@ class StreamModel:
                     way.window = self._room
             panel.lanes[stream_id] = lane
         return lane
+
+    def _begin_at(self, entry: Entry, stream: str, flow: Flow) -> None:
+        """A stream that was open before anybody looked: its books at one end; all else is counted from here."""
+        panel, end = self._panel(entry)
+        lane = self._lane_of(panel, int(stream))
+        out, back = lane.ways[end], lane.ways[1 - end]
+        out.sent, out.written, out.allowed = 0, flow.unsent, flow.may_send
+        back.arrived, back.taken, back.granted = 0, -flow.unread, flow.may_come
+        back.window = flow.window
+        out.window = max(out.window, flow.may_send or 0)
 
     def _application(self, entry: Entry, stream: str, size: int) -> None:
         """The application, or the negotiation before it, wrote or took bytes."""

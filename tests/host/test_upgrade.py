@@ -11,6 +11,7 @@ from libp2p_lab.errors import NegotiationError
 from libp2p_lab.host.events import DialStarted
 from libp2p_lab.host.upgrade import SecurityRefused, Upgrader
 from libp2p_lab.limits import DEFAULT_LIMITS
+from libp2p_lab.negotiation.multistream import Line
 from libp2p_lab.trace import Entry, Probe, Trace
 from tests.conformance.pairs import KEYS, PEERS, memory_pair
 from tests.conformance.secure_channel import Wire
@@ -18,6 +19,7 @@ from tests.conformance.secure_channel import Wire
 HEADER = b"\x13/multistream/1.0.0\n"
 NOISE, TLS_ = "/noise", "/tls/1.0.0"
 PARTS = {"noise": (Noise,), "tls": (TLS,), "noise, tls": (Noise, TLS), "tls, noise": (TLS, Noise)}
+PING_LINE = Line("/ipfs/ping/1.0.0")
 TCP = "/ip4/127.0.0.1/tcp/0"
 
 
@@ -114,6 +116,48 @@ async def test_round_trips(parts, ask_first, turns) -> None:
         await asyncio.sleep(0)
     assert flights.turns[: len(turns)] == turns
     assert len(flights.turns) <= len(turns) + 1, flights.turns  # TLS sends tickets behind
+
+
+@pytest.mark.parametrize("optimistic", [True, False])
+async def test_a_host_may_await_every_answer(optimistic) -> None:
+    entries: list[Entry] = []
+    trace = Trace()
+    trace.listen(entries.append)
+    async with (
+        Host(listen=[TCP], security=[Noise()]) as bob,
+        Host(security=[Noise()], trace=trace, optimistic=optimistic) as alice,
+    ):
+        await alice.connect(bob.addrs[0])
+        await alice.identify_result(bob.peer_id)
+        assert await alice.ping(bob.peer_id) > 0
+    told = [
+        entry
+        for entry in entries
+        if entry.link == "1" and entry.layer in ("negotiation", "security")
+    ]
+    at = [entry.direction for entry in told if entry.layer == "security"].index("sent")
+    message = [entry for entry in told if entry.layer == "security"][at]
+    answered = [
+        entry
+        for entry in told[: told.index(message)]
+        if entry.direction == "received" and entry.what.text == NOISE
+    ]
+    assert bool(answered) is not optimistic
+    ping = [
+        entry
+        for entry in entries
+        if entry.layer in ("stream", "negotiation") and entry.what == PING_LINE
+    ]
+    assert ping[0].direction == "sent"
+    link = ping[0].link
+    talk = [entry for entry in entries if entry.link == link]
+    data = next(entry for entry in talk if entry.layer == "stream" and entry.direction == "sent")
+    agreed = [
+        entry
+        for entry in talk[: talk.index(data)]
+        if entry.what == PING_LINE and entry.direction == "received"
+    ]
+    assert bool(agreed) is not optimistic
 
 
 async def test_a_refused_guess_says_so() -> None:

@@ -67,6 +67,39 @@ async def test_two_readers_of_one_stream_are_told_off() -> None:
         assert await reading == b"x"
 
 
+async def test_a_held_stream_is_not_read_until_it_is_released() -> None:
+    async with muxed_pair() as (ours, theirs):
+        reading = asyncio.create_task(ours.read(5))
+        await asyncio.sleep(0)
+        ours.hold()
+        assert ours.is_held
+        await theirs.write(b"hello")
+        await theirs.close_write()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not reading.done()
+        ours.release()
+        assert await reading == b"hello"
+        ours.hold()
+        ending = asyncio.create_task(ours.read(1))
+        await asyncio.sleep(0)
+        assert not ending.done()
+        ours.release()
+        assert await ending == b""
+
+
+async def test_a_held_reader_still_learns_that_its_stream_is_gone() -> None:
+    async with muxed_pair() as (ours, theirs):
+        await theirs.write(b"never read")
+        ours.hold()
+        reading = asyncio.create_task(ours.read(5))
+        await theirs.reset()
+        with pytest.raises(StreamReset):
+            await reading
+        ours.hold()
+        assert not ours.is_held, "there is nothing to hold"
+
+
 async def test_messages_with_their_length() -> None:
     async with muxed_pair() as (ours, theirs):
         await ours.write_message(b"x" * 300)

@@ -20,6 +20,7 @@ from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, WindowUpdate
 from libp2p_lab.negotiation import Line
 from libp2p_lab.recording import Recording
 from libp2p_lab.recording.json_lines import CLASSES
+from libp2p_lab.recording.pairs import partners
 from libp2p_lab.recording.summary import summary
 from libp2p_lab.security.noise import NoiseMessage, SessionKeys
 from libp2p_lab.trace import LAYERS, Entry, Trace
@@ -82,6 +83,24 @@ async def test_what_one_sent_the_other_received(talk) -> None:
         assert {one.node for one in pair.received} != {pair.sent.node}
         if pair.sent.layer in ("muxer", "security", "negotiation"):
             assert pair.received[0].payload() == pair.sent.payload()
+
+
+async def test_a_quic_connections_two_ends_find_each_other() -> None:
+    async with (
+        lab.Host(listen=["/ip4/127.0.0.1/udp/0/quic-v1"]) as alice,
+        lab.Host() as bob,
+        lab.Host() as carol,
+    ):
+        with lab.record(alice, bob, carol) as log:
+            await bob.ping(alice.addrs[0])
+            await carol.ping(alice.addrs[0])
+    # The dialer's socket is bound to no address: what it says of itself is a port.
+    opened = [entry for entry in log if isinstance(entry.what, ConnectionOpened)]
+    assert len(partners(log)) == len(opened) == 4
+    arrived = [pair for pair in log.pairs() if pair.sent.layer == "stream" and pair.received]
+    assert {pair.received[0].node for pair in arrived} == {
+        str(one.peer_id) for one in (alice, bob, carol)
+    }
 
 
 def test_the_oldest_make_room() -> None:

@@ -284,3 +284,32 @@ def test_any_trace_can_be_shown(entries: list[Entry]) -> None:
             told = lane.as_json()
             assert all(way["queued"] is None or way["queued"] >= 0 for way in told["ways"])
         assert [block.number for block in panel.since(0)] == list(range(panel.count))
+
+
+@pytest.mark.parametrize("kind", [YamuxSession, MplexSession])
+def test_streams_that_were_open_before_are_counted_from_the_sessions_books(
+    kind: type[YamuxSession] | type[MplexSession],
+) -> None:
+    pair = Pair(kind, heard="")
+    stream = pair.sides[0].open_stream()
+    pair.write(0, stream, bytes(300_000))
+    pair.carry()
+    pair.take(1, stream, 10_000)
+    for end, name in enumerate("ab"):
+        tell(pair.model, opened(end, pair.muxer), layer="host", direction="event", node=name)
+        tell(pair.model, pair.sides[end].flow(stream), f"1/{stream}", "event", node=name)
+        probe = pair.sides[end].probe
+        probe.trace.listen(pair.model.take)
+    pair.take(1, stream, 150_000)
+    pair.carry()
+    flows = [side.flow(stream) for side in pair.sides]
+    assert flows[0] is not None
+    assert flows[1] is not None
+    way = pair.model.panels[0].lanes[stream].ways[0]
+    assert (way.queued, way.unread, way.left) == (
+        flows[0].unsent,
+        flows[1].unread,
+        flows[0].may_send,
+    )
+    assert way.window == flows[1].window
+    assert pair.sides[0].flow(99) is None
