@@ -2,7 +2,7 @@
 import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from "d3-force";
 import { colour, onTheme } from "./dom.js";
 
-const RING = 64; // up to so many peers stand in a circle: links of all styles can be told apart there
+export const RING = 64; // up to so many peers stand in a circle: links of all styles can be told apart there
 const TICKS = 220;
 const LABELS = 45;
 const TRAVEL = 600; // ms that a control message is seen
@@ -99,6 +99,27 @@ export class MeshScene {
     this.moved();
   }
 
+  // Too many for one circle: whom the message reached first stands in the middle, then band by band those after.
+  standByHops({ origin, rows }) {
+    const hops = new Map([[origin, 0]]);
+    for (let at = 0; at + 4 < rows.length; at += 5) if (rows[at + 2]) hops.set(rows[at + 1], rows[at + 3]);
+    const far = Math.max(...hops.values()) + 1;
+    const bands = new Map();
+    for (const node of this.nodes) {
+      const hop = hops.get(node.index) ?? far;
+      if (!bands.has(hop)) bands.set(hop, []);
+      bands.get(hop).push(node);
+    }
+    for (const [hop, band] of bands)
+      band.forEach((node, at) => {
+        const angle = (2 * Math.PI * at) / band.length + hop;
+        const reach = hop === 0 ? 0 : 60 * (hop - 0.3 + 0.6 * ((at * 0.618) % 1));
+        node.x = reach * Math.sin(angle);
+        node.y = -reach * Math.cos(angle);
+      });
+    this.moved();
+  }
+
   settle() {
     this.settledFor = this.nodes.length;
     const links = [...this.links.values()].map(({ source, target }) => ({ source, target }));
@@ -125,6 +146,7 @@ export class MeshScene {
   }
 
   show(wave, progress) {
+    if (wave && wave !== this.wave && this.nodes.length > RING) this.standByHops(wave);
     this.wave = wave;
     this.progress = progress;
     this.wake();
@@ -205,7 +227,7 @@ export class MeshScene {
   }
 
   get radius() {
-    return this.nodes.length > 300 ? 3 : this.nodes.length > 60 ? 5 : this.nodes.length > 25 ? 8 : 10;
+    return this.nodes.length > 300 ? 2.2 : this.nodes.length > 60 ? 5 : this.nodes.length > 25 ? 8 : 10;
   }
 
   draw(now) {
@@ -273,8 +295,8 @@ export class MeshScene {
       const known = counts.get(receiver);
       counts.set(receiver, { hop, duplicates: known?.duplicates ?? 0 });
       context.strokeStyle = colours.first;
-      context.lineWidth = this.nodes.length > 100 ? 1 : 3;
-      context.globalAlpha = 0.9;
+      context.lineWidth = this.nodes.length > 300 ? 0.6 : this.nodes.length > RING ? 1.2 : 3;
+      context.globalAlpha = this.nodes.length > 300 ? 0.35 : 0.9;
       context.beginPath();
       context.moveTo(...this.place(from));
       context.lineTo(...this.place(to));
@@ -326,7 +348,7 @@ export class MeshScene {
     context.fill();
     context.setLineDash(node.state === "silent" ? [2, 2] : []);
     context.strokeStyle = isGone ? colours.text2 : colours.node;
-    context.lineWidth = 2;
+    context.lineWidth = radius < 4 ? 0.8 : 2;
     context.stroke();
     context.setLineDash([]);
     const arm = radius * 0.55;

@@ -2,7 +2,7 @@
 import { bytes, connect, h, plural, root } from "./dom.js";
 import { Dots } from "./map_dots.js";
 import { MeshDrawer } from "./mesh_drawer.js";
-import { LOOKS, MeshScene, PULSE_TINTS } from "./mesh_scene.js";
+import { LOOKS, MeshScene, PULSE_TINTS, RING } from "./mesh_scene.js";
 
 const HOP = 700; // ms of one hop of a replay
 const SAY_EVERY = 3000; // ms between two sentences for screen readers
@@ -53,6 +53,7 @@ function render({ model, el }) {
   const table = h("div", { class: "lab-sideways" });
   const list = h("details", {}, h("summary", {}, "Peers and links as a table"), table);
   const tuning = h("details", { hidden: true }, h("summary", {}, "Parameters of GossipSub: D and its relatives, heartbeat, gossip"));
+  const pokes = h("div", { class: "lab-bar" }, publish, h("label", {}, "from", from), sizes, play, beat, speeds, cut, result);
   const inputs = new Map();
   const legend = h("div", { class: "lab-legend" });
   page.append(
@@ -60,7 +61,7 @@ function render({ model, el }) {
       "div",
       { class: "lab-frame" },
       h("div", { class: "lab-bar" }, h("h3", { class: "lab-title" }, "Publish and subscribe"), h("label", {}, "topic", topics), h("span", { class: "lab-grow" }), clock),
-      h("div", { class: "lab-bar" }, publish, h("label", {}, "from", from), sizes, play, beat, speeds, cut, result),
+      pokes,
       panels,
       legend,
       h("div", { class: "lab-bar lab-top" }, h("label", {}, "message", waves), replay, hop, slider, place),
@@ -132,7 +133,9 @@ function render({ model, el }) {
     speeds.value = String(message.wanted);
     isSimulated = message.worlds.some((one) => one.simulated);
     speeds.hidden = !isSimulated;
-    for (const one of [publish, play, beat, cut]) one.hidden = !message.worlds.some((about) => about.live);
+    const isLive = message.worlds.some((about) => about.live);
+    pokes.hidden = !isLive;
+    clock.hidden = !isLive;
     setInputs(message.parameters);
   }
 
@@ -326,7 +329,7 @@ function render({ model, el }) {
     for (const one of [slider, replay, hop]) one.disabled = !current;
     const words = worlds.map((world, number) => {
       const wave = all[number];
-      world.scene.show(wave ? wave : null, progress);
+      world.scene.show(wave ?? null, progress);
       if (!wave) return "";
       let [first, extra] = [0, 0];
       for (let at = 0; at + 4 < wave.rows.length; at += 5) {
@@ -429,7 +432,9 @@ function render({ model, el }) {
       chip.style.setProperty("--layer", `var(${PULSE_TINTS[at]})`);
       return chip;
     });
-    legend.replaceChildren(...lines, ...squares);
+    const isLarge = worlds.some((world) => (world.about.members?.length ?? 0) > RING);
+    const bands = isLarge ? [h("span", { class: "lab-key" }, "Each band of peers is one hop further from the publisher.")] : [];
+    legend.replaceChildren(...lines, ...squares, ...bands);
   }
 
   // -- parameters -------------------------------------------------------------------------------

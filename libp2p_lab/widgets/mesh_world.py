@@ -64,6 +64,7 @@ class World:
         self.model = MeshModel()
         self._entries: deque[Entry] = deque(entries, maxlen=MAX_WAITING)
         self._stops: list[Callable[[], None]] = []
+        self._has_missed = False  # more has happened than can wait
         self._wake: Callable[[], None] = _nothing
         self._paused: list[PubSub] = []
         self._published = self._swarms = 0
@@ -103,6 +104,7 @@ class World:
     def _take(self, entry: Entry) -> None:
         """Called in whichever thread runs the host."""
         if entry.layer in ("pubsub", "host"):
+            self._has_missed = self._has_missed or len(self._entries) == MAX_WAITING
             self._entries.append(entry)
             self._wake()
 
@@ -121,8 +123,11 @@ class World:
         for host in self.hosts.values():
             if not host.is_running:
                 self.model.gone(str(host.peer_id))
+            elif self._has_missed:
+                self._look_up(host)
             elif _kind(host) == "router":  # perhaps it tells nothing of its mesh
                 self._look_up_mesh(host)
+        self._has_missed = False
 
     def _look_up(self, host: Host) -> None:
         """What a host has by now, told as if it happened."""
