@@ -168,6 +168,8 @@ OBJECTIVES: tuple[Objective, ...] = (
             Experiment(3, "A word that nobody protects"),
         ),
     ),
+    Objective("X.7", "bound what a slow reader costs, and starve nobody", (4,)),
+    Objective("X.8", "say what identify tells, and what it does not prove", (4,)),
     Objective("X.13", "choose GossipSub's parameters, and say what each costs", (7,)),
     Objective("X.14", "name the attacks on a mesh, and what stops each", (7,)),
     Objective("X.15", "say what GossipSub 1.2 saves", (7,)),

@@ -9,12 +9,14 @@ from libp2p_lab.coursework import (
     chapter_01,
     chapter_02,
     chapter_03,
+    chapter_04,
     chapter_07,
     lab_net,
     quiz_00,
     quiz_01,
     quiz_02,
     quiz_03,
+    quiz_04,
     quiz_07,
 )
 from libp2p_lab.coursework.checks import Check
@@ -26,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     *chapter_01.CHECKS,
     *chapter_02.CHECKS,
     *chapter_03.CHECKS,
+    *chapter_04.CHECKS,
     *chapter_07.CHECKS,
     *lab_net.CHECKS,
 )
@@ -34,6 +37,7 @@ QUESTIONS: tuple[Question, ...] = (
     *quiz_01.QUESTIONS,
     *quiz_02.QUESTIONS,
     *quiz_03.QUESTIONS,
+    *quiz_04.QUESTIONS,
     *quiz_07.QUESTIONS,
 )
 

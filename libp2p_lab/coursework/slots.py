@@ -28,6 +28,7 @@ from libp2p_lab.identity.keys import PublicKey
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.negotiation.negotiate import Negotiator
 from libp2p_lab.security.secure_channel import SecureChannel
 from libp2p_lab.wire.byte_stream import ByteStream
@@ -140,6 +141,7 @@ class Stack:
         codec: the slot `multiaddr`; None for the library's.
         negotiator: the slot `negotiator`; None for the library's.
         security: the slot `secure_channel`: the only one that hosts then speak; None for the library's.
+        muxer: the slot `muxer`: the only one that hosts then speak; None for the library's.
         services: makes the services of one host with the swapped part among them; None for the library's.
     """
 
@@ -149,11 +151,13 @@ class Stack:
         codec: MultiaddrCodec | None = None,
         security: SecureChannel | None = None,
         negotiator: Negotiator | None = None,
+        muxer: Muxer | None = None,
         services: Callable[[], list[Service]] | None = None,
     ) -> None:
         self._negotiator = StudentNegotiator(negotiator) if negotiator is not None else None
         self._name_of = name_of
         self._security = security
+        self._muxer = muxer
         self._services = services
         self._codec: MultiaddrCodec = codec if codec is not None else LibraryCodec()
         self.is_open = True
@@ -173,6 +177,8 @@ class Stack:
         addrs = [self.encode(text) for text in listen]
         if self._security is not None:
             parts = {"security": [self._security], **parts}
+        if self._muxer is not None:
+            parts = {"muxers": [self._muxer], **parts}
         if self._services is not None:
             parts = {"services": self.services(), **parts}
         return Host(listen=addrs, peer_id_of=self.peer_id_of, negotiator=self._negotiator, **parts)
@@ -230,6 +236,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(negotiator=part)
         case "secure_channel":
             stack = Stack(security=part)
+        case "muxer":
+            stack = Stack(muxer=part)
         case "pubsub_router":
             stack = Stack(services=lambda: slot_pubsub.with_router(part))
         case "peer_score":

@@ -57,7 +57,7 @@ async def test_a_mutant_is_rejected(run: tuple[Any, dict[str, Any]], mutant: Mut
     assert result.finding.hint in result.feedback
 
 
-@pytest.mark.parametrize("check_id", ["00.trace", "01.key_types", "02.capture"])
+@pytest.mark.parametrize("check_id", ["00.trace", "01.key_types", "02.capture", "04.stream_six"])
 async def test_without_a_record_nothing_is_compared(check_id: str) -> None:
     result = await Workbook().check(check_id, {}, run=None)
     assert not result.passed
