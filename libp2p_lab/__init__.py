@@ -46,6 +46,7 @@ from libp2p_lab.host import (
     Perf,
     Ping,
     Service,
+    WebRTCDirect,
     known_peers,
 )
 from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord, PublicKey
@@ -141,6 +142,7 @@ __all__ = [
     "Trace",
     "Unix",
     "Verdict",
+    "WebRTCDirect",
     "WebSocket",
     "Yamux",
     "answer",

@@ -104,6 +104,17 @@ class Limits:
     quic_connection_window: int = 16 * 1024 * 1024  # of all streams; go-libp2p: 15 MB
     quic_retry_above: int = 16  # handshakes under way; from then on addresses are validated first
 
+    # -- webrtc-direct --------------------------------------------------------------------------------------
+    webrtc_idle_timeout: float = 30.0  # without a datagram; go-libp2p DefaultFailedTimeout: 30 s
+    webrtc_consent_interval: float = 5.0  # between two questions whether the remote is still there
+    webrtc_streams: int = 256  # open at once, each way
+    webrtc_window: int = 5 * 512 * 1024  # unread bytes of all streams; go-libp2p: 2.5 MiB
+    webrtc_under_way: int = 80 * 1024  # sent and not acknowledged; Linux's UDP sockets hold 208 KiB
+    webrtc_stalled_timeout: float = 10.0  # nothing fits in: then the stream with most unread goes
+    webrtc_fin_ack_timeout: float = 10.0  # then a channel is closed without; go-libp2p: 10 s
+    webrtc_certificate: float = 365 * 86_400.0  # validity of a listener's; it ends with the process
+    webrtc_pending: int = 32  # handshakes under way at one socket; half of max_pending_inbound
+
     # -- streams --------------------------------------------------------------------------------------------
     write_buffer: int = 256 * 1024  # bytes that one stream may queue before `write` waits
 

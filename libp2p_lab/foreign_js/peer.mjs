@@ -196,8 +196,12 @@ const commands = {
       ? await generateKeyPair(KEY_TYPES[type])
       : privateKeyFromProtobuf(Buffer.from(key, 'hex'))
     const transports = [tcp(), webSockets(tlsKey == null ? {} : { https: { key: tlsKey, cert: tlsCert } })]
-    // Its code is native and not made for every machine, so it is loaded only where asked for.
+    // The code of these two is native and not made for every machine, so it is loaded only where asked for.
     if (listen.some(addr => addr.includes('/quic-v1'))) transports.push((await import('@chainsafe/libp2p-quic')).quic())
+    if (listen.some(addr => addr.includes('/webrtc-direct'))) {
+      // Without a list of its own it would ask servers of the public network where it is.
+      transports.push((await import('@libp2p/webrtc')).webRTCDirect({ rtcConfiguration: { iceServers: [] } }))
+    }
     node = await createLibp2p({
       privateKey,
       addresses: { listen },

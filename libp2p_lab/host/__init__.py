@@ -5,6 +5,8 @@ Read in this order:
     upgrade.py     from a raw stream to a secure one with an agreed muxer
     own_streams.py    the interface of transports that bring their own security and streams
     quic.py quic_session.py quic_connection.py quic_endpoint.py    the one that most of the network uses
+    webrtc_direct.py webrtc_ice.py webrtc_dtls.py webrtc_sctp.py webrtc_messages.py webrtc_streams.py
+    webrtc_connection.py webrtc_endpoint.py    another, by which browsers reach a peer without a domain name
     swarm.py       all connections of a host
     handlers.py    which function answers which protocol
     host.py        the whole, and what programs use
@@ -21,7 +23,8 @@ Read in this order:
     metrics.py     those counters, for Prometheus
     events.py      what the host tells its trace
 
-Spec pages: connections/README.md, quic/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
+Spec pages: connections/README.md, quic/README.md, webrtc/README.md,
+webrtc/webrtc-direct.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
 """
 
 from libp2p_lab.host.connection_manager import ConnectionManager
@@ -36,6 +39,7 @@ from libp2p_lab.host.perf import Perf, PerfResult
 from libp2p_lab.host.ping import Ping
 from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.service import Service
+from libp2p_lab.host.webrtc_direct import WebRTCDirect
 
 __all__ = [
     "QUIC",
@@ -54,5 +58,6 @@ __all__ = [
     "PerfResult",
     "Ping",
     "Service",
+    "WebRTCDirect",
     "known_peers",
 ]

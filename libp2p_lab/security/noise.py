@@ -358,6 +358,7 @@ class Noise:
         static: the Noise static key; None makes a fresh one.
         ephemeral: gives the fresh key of each handshake; only simulations replace it.
         early_muxers: False leaves the list of muxers out of the handshake, as rust-libp2p does.
+        prologue: what both sides must know beforehand; empty but for WebRTC.
         peer_id_of: the name of the peer that holds a key; only exercises replace it.
     """
 
@@ -365,6 +366,7 @@ class Noise:
         "_ephemeral",
         "_payloads",
         "_peer_id_of",
+        "_prologue",
         "_static",
         "_static_public",
         "early_muxers",
@@ -377,12 +379,14 @@ class Noise:
         static: X25519PrivateKey | None = None,
         ephemeral: Callable[[], X25519PrivateKey] | None = None,
         early_muxers: bool = True,
+        prologue: bytes = b"",
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         self._ephemeral = ephemeral if ephemeral is not None else _fresh_key
         self._static = static if static is not None else self._ephemeral()
         self._static_public = self._static.public_key().public_bytes_raw()
         self.early_muxers = early_muxers
+        self._prologue = prologue
         self._peer_id_of = peer_id_of
         self._payloads: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
 
@@ -404,6 +408,7 @@ class Noise:
             static=self._static,
             static_public=self._static_public,
             ephemeral=self._ephemeral(),
+            prologue=self._prologue,
         )
         if is_dialer:
             # Nothing is secret yet in message 0, so it carries no payload.
@@ -418,6 +423,8 @@ class Noise:
             await _receive(raw, handshake, probe)
             await _send(raw, handshake, ours, probe)
             theirs, remote_peer = self._identify(await _receive(raw, handshake, probe))
+            if expected_peer is not None and remote_peer != expected_peer:
+                raise PeerIdMismatch(str(expected_peer), str(remote_peer))
             muxer = choose_muxer(theirs.stream_muxers, offered)
         encrypt, decrypt = handshake.split()
         if probe.trace.confidants:

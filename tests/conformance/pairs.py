@@ -10,6 +10,9 @@ from typing import TypeVar
 
 from libp2p_lab.errors import LabError
 from libp2p_lab.host.host import Host
+from libp2p_lab.host.own_streams import PeerTransport
+from libp2p_lab.host.quic import QUIC
+from libp2p_lab.host.webrtc_direct import WebRTCDirect
 from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
@@ -212,7 +215,9 @@ async def muxed_pair(
 
 
 @asynccontextmanager
-async def host_pair(addr: str, opener: int = 0) -> AsyncIterator[Ends[MuxedStream]]:
+async def host_pair(
+    addr: str, opener: int = 0, transport: Callable[[], PeerTransport] = QUIC
+) -> AsyncIterator[Ends[MuxedStream]]:
     """Both ends of one stream between two whole hosts."""
     arrived: asyncio.Queue[MuxedStream] = asyncio.Queue()
     done = asyncio.Event()
@@ -221,7 +226,10 @@ async def host_pair(addr: str, opener: int = 0) -> AsyncIterator[Ends[MuxedStrea
         arrived.put_nowait(stream)
         await done.wait()
 
-    async with Host(listen=[addr], services=[]) as listener, Host(services=[]) as dialer:
+    async with (
+        Host(listen=[addr], transports=[transport()], services=[]) as listener,
+        Host(transports=[transport()], services=[]) as dialer,
+    ):
         await dialer.connect(listener.addrs[0])
         while not listener.connections:
             await asyncio.sleep(0.001)
@@ -236,6 +244,8 @@ async def host_pair(addr: str, opener: int = 0) -> AsyncIterator[Ends[MuxedStrea
             await ours.reset()
             await theirs.reset()
 
+
+WEBRTC = "/ip4/127.0.0.1/udp/0/webrtc-direct"
 
 #: Every kind by name.
 PAIRS: dict[str, MakeEnds] = {
@@ -256,5 +266,8 @@ PAIRS: dict[str, MakeEnds] = {
     "quic": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1"),
     "quic over ip6": partial(host_pair, "/ip6/::1/udp/0/quic-v1"),
     "quic from the listener": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1", opener=1),
+    "webrtc": partial(host_pair, WEBRTC, transport=WebRTCDirect),
+    "webrtc over ip6": partial(host_pair, "/ip6/::1/udp/0/webrtc-direct", transport=WebRTCDirect),
+    "webrtc from the listener": partial(host_pair, WEBRTC, opener=1, transport=WebRTCDirect),
     "yamux over noise over websocket": partial(muxed_pair, partial(secure_pair, ws_pair)),
 }

@@ -21,6 +21,7 @@ from libp2p_lab import (
     Noise,
     Ping,
     Plaintext,
+    WebRTCDirect,
     Yamux,
 )
 from libp2p_lab import WebSocket as WS
@@ -44,14 +45,20 @@ STACKS = [
     ("tcp", "noise", "yamux", PSK),
     ("tcp", "tls", "mplex", PSK),
     ("quic", "", "", None),
+    ("webrtc-direct", "", "", None),
 ]
+OF_ITS_OWN = {  # what brings its own security and streams
+    "quic": (QUIC, "/ip4/127.0.0.1/udp/0/quic-v1"),
+    "webrtc-direct": (WebRTCDirect, "/ip4/127.0.0.1/udp/0/webrtc-direct"),
+}
 
 
 def parts_of(stack) -> tuple[dict[str, object], str]:
     transport, security, muxer, psk = stack
     common = {"limits": LIMITS, "services": [Identify(), Ping(), Echo()]}
-    if transport == "quic":
-        return {"transports": [QUIC()], **common}, "/ip4/127.0.0.1/udp/0/quic-v1"
+    if transport in OF_ITS_OWN:
+        kind, addr = OF_ITS_OWN[transport]
+        return {"transports": [kind()], **common}, addr
     kind, addr = TRANSPORTS[transport]
     return {
         "transports": [kind()],
@@ -154,7 +161,7 @@ def name_of(stack) -> str:
 async def test_the_application(stack) -> None:
     async with two_hosts(stack) as (alice, bob):
         (connection,) = alice.connections
-        if stack[0] != "quic":
+        if stack[0] not in OF_ITS_OWN:
             assert connection.security == SECURITY[stack[1]].protocol
             assert connection.muxer == MUXERS[stack[2]].protocol
         for step in STEPS:

@@ -31,7 +31,9 @@ TRANSPORTS = {
     "ws": "/ip4/127.0.0.1/tcp/0/ws",
     "wss": "/ip4/127.0.0.1/tcp/0/tls/ws",
     "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
+    "webrtc-direct": "/ip4/127.0.0.1/udp/0/webrtc-direct",
 }
+OF_THEIR_OWN = {"quic": PEERS, "webrtc-direct": ("js",)}  # security and streams, and who has them
 SECURITY: dict[str, Any] = {"noise": lab.Noise, "tls": lab.TLS}
 MUXERS: dict[str, Any] = {"yamux": lab.Yamux, "mplex": lab.Mplex}
 
@@ -61,8 +63,14 @@ class Row:
 
 
 ROWS = [
-    Row(*row) for row in itertools.product(PEERS, TRANSPORTS, SECURITY, MUXERS) if row[1] != "quic"
-] + [Row(kind, "quic", "its own", "its own") for kind in PEERS]
+    Row(*row)
+    for row in itertools.product(PEERS, TRANSPORTS, SECURITY, MUXERS)
+    if row[1] not in OF_THEIR_OWN
+] + [
+    Row(kind, transport, "its own", "its own")
+    for transport, kinds in OF_THEIR_OWN.items()
+    for kind in kinds
+]
 
 
 def expected(row: Row) -> str:

@@ -1,0 +1,580 @@
+"""Drives a WebRTC connection: ICE, DTLS, SCTP and the streams on one socket, from the first datagram on.
+
+A datagram's first byte says whose it is (RFC 7983): below 4 it is ICE's, from 20 to 63 it is DTLS's. Inside DTLS are
+SCTP's packets, in those the messages of channels, in those the streams:
+
+    datagram → IceAgent
+             → DtlsSession → SctpAssociation → WebRtcStreams → WebRtcConnection → MuxedStream
+
+`WebRtcLink` is all of this before and after anybody is proven to be at the other end. The proof is a Noise handshake
+on channel 0 that knows both certificates: a man in the middle would need one certificate for each side, and the
+handshake would fail. The *listener* begins it. Once it is done, a `WebRtcConnection` is put on top: to the layers
+above it is a `MuxedConnection` like any other.
+
+Spec: webrtc/webrtc-direct.md#connection-security
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import assert_never, cast
+
+from libp2p_lab.errors import (
+    ConnectionLost,
+    HandshakeFailed,
+    LabError,
+    LimitExceeded,
+    RemoteError,
+)
+from libp2p_lab.host.own_streams import HostParts
+from libp2p_lab.host.webrtc_dtls import DtlsCertificate, DtlsSession, certhash
+from libp2p_lab.host.webrtc_ice import Answered, IceAgent
+from libp2p_lab.host.webrtc_sctp import (
+    ChannelClosed,
+    ChannelReset,
+    MessageArrived,
+    SctpAssociation,
+    SctpEvent,
+)
+from libp2p_lab.host.webrtc_streams import (
+    HANDSHAKE,
+    PROTOCOL_ID,
+    CloseChannel,
+    ReadingStopped,
+    Send,
+    StreamEvent,
+    WebRtcStreams,
+)
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.multiplexing.connection import ConnectionInfo
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
+from libp2p_lab.multiplexing.muxer import (
+    DataReceived,
+    MuxerSession,
+    ResetReceived,
+    SessionFailed,
+    WriteClosed,
+)
+from libp2p_lab.security.noise import PROTOCOL_ID as NOISE
+from libp2p_lab.security.noise import Noise
+from libp2p_lab.trace import Probe
+from libp2p_lab.transports.signal import Signal
+from libp2p_lab.wire.byte_stream import Buffer, ByteStream
+
+PROLOGUE = b"libp2p-webrtc-noise:"
+
+
+def noise_prologue(dialer: bytes, listener: bytes) -> bytes:
+    """What binds the Noise handshake to both certificates. Spec: webrtc/webrtc-direct.md#noise-prologue
+
+    Args:
+        dialer, listener: the hashes of their certificates, as multihashes.
+    """
+    return PROLOGUE + dialer + listener
+
+
+class WebRtcLink:
+    """A connection on a socket.
+
+    Args:
+        send: takes each datagram for the remote.
+        forget: called once, when it is over.
+        parts: of the host.
+        local_addr, remote_addr: both ends.
+        source: the remote's IP address and port.
+        ufrag: the name of this connection for ICE.
+        own: our certificate.
+        cookie: as the listener, see `DtlsSession`.
+        is_dialer: whether we began.
+        certhashes: as the dialer, the hashes of which one must be that of the remote's certificate.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[bytes], None],
+        forget: Callable[[WebRtcLink], None],
+        parts: HostParts,
+        local_addr: Multiaddr,
+        remote_addr: Multiaddr,
+        source: tuple[str, int],
+        ufrag: str,
+        own: DtlsCertificate,
+        *,
+        cookie: bytes = b"",
+        is_dialer: bool,
+        certhashes: tuple[bytes, ...] = (),
+    ) -> None:
+        self.local_addr = local_addr
+        self.remote_addr = remote_addr
+        self.parts = parts
+        self.source = source
+        self.ufrag = ufrag
+        self.is_dialer = is_dialer
+        self.probe = Probe(layer="transport")
+        self.heard_at = parts.clock()
+        self.ice = IceAgent(
+            ufrag, is_dialer=is_dialer, interval=parts.limits.webrtc_consent_interval
+        )
+        self.dtls = DtlsSession(own, is_client=is_dialer, cookie=cookie)
+        self.sctp = SctpAssociation(self.dtls.send, parts.limits, is_client=is_dialer)
+        self.streams = WebRtcStreams(is_dialer=is_dialer, limits=parts.limits)
+        self.connection: WebRtcConnection | None = None
+        self.error: LabError | None = None  # why it is over, if it did not end well
+        self.is_over = False
+        self._send = send
+        self._forget = forget
+        self._own = own
+        self._certhashes = certhashes
+        self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._handshake = HandshakeChannel(self)
+        self._early: list[StreamEvent] = []  # of streams, before there is a connection
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._begun = False
+        self._sent = self._received = 0
+
+    # -- datagrams --------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """A datagram came."""
+        if self.is_over or not data:
+            return
+        if self.probe.trace.listeners:
+            self.probe.emit("received", data, self._received)
+        self._received += 1
+        now = self.parts.clock()
+        if data[0] < 4:
+            for event in self.ice.receive(data, self.source, now):
+                self.heard_at = now
+                if isinstance(event, Answered):
+                    self._on_answer(event)
+        elif 20 <= data[0] < 64:
+            self._receive_dtls(data, now)
+        self.transmit()
+
+    def _on_answer(self, answered: Answered) -> None:
+        if self.connection is not None:
+            self.connection.rtt = answered.rtt
+        if not self._begun:
+            self._begun = True
+            self.dtls.start()
+
+    def _receive_dtls(self, data: bytes, now: float) -> None:
+        was_established = self.dtls.is_established
+        packets = self.dtls.receive(data)
+        if not was_established and self.dtls.is_established:
+            if self._certhashes and certhash(self.dtls.remote_certificate) not in self._certhashes:
+                self.end(
+                    HandshakeFailed("the listener's certificate is not the one in its address")
+                )
+                return
+            self.sctp.connect()
+        try:
+            for packet in packets:
+                self.heard_at = now
+                for event in self.sctp.receive(packet):
+                    self._on_sctp(event)
+        except (RemoteError, LimitExceeded) as error:
+            self.end(error)
+            return
+        if self.sctp.is_established and not self._established.done():
+            self._established.set_result(None)
+        if self.dtls.failure is not None or self.sctp.is_over:
+            ours = self.dtls.failure or ConnectionLost("the remote ended the association")
+            self.end(ours if not self._established.done() else None)
+
+    def _on_sctp(self, event: SctpEvent) -> None:
+        match event:
+            case MessageArrived(stream_id, protocol, data):
+                found = self.streams.receive(stream_id, protocol, data)
+            case ChannelReset(stream_id):
+                found = self.streams.channel_reset(stream_id)
+            case ChannelClosed(stream_id):
+                self.streams.channel_closed(stream_id)
+                return
+            case _:
+                assert_never(event)
+        for one in found:
+            if isinstance(one, SessionFailed):
+                raise one.error
+            if getattr(one, "stream_id", None) == HANDSHAKE:
+                self._handshake.take(one)
+            elif self.connection is not None and self.connection.is_running:
+                self.connection.take(one)
+            else:
+                self._early.append(one)
+
+    def transmit_soon(self) -> None:
+        """Send what there is, once for all that is done in this turn of the loop."""
+        if self._soon is None and not self.is_over:
+            self._soon = asyncio.get_running_loop().call_soon(self.transmit)
+
+    def transmit(self) -> None:
+        """Send what there is, as far as SCTP allows, and set the timer."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self.is_over:
+            return
+        now = self.parts.clock()
+        self.sctp.set_unread(self.streams.unread)
+        while self.sctp.has_room:
+            command = self.streams.next_command(now)
+            match command:
+                case Send(stream_id, protocol, data):
+                    self.sctp.send_message(stream_id, protocol, data)
+                case CloseChannel(stream_id):
+                    self.sctp.close_channel(stream_id)
+                case None:
+                    break
+        self.flush()
+        self._set_timer()
+        if self.connection is not None:
+            self.connection.after_transmit()
+
+    def flush(self) -> None:
+        """Send the datagrams that are ready."""
+        for data in (*self.ice.datagrams_to_send(), *self.dtls.datagrams_to_send()):
+            if self.probe.trace.listeners:
+                self.probe.emit("sent", data, self._sent)
+            self._sent += 1
+            self._send(data)
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        now = self.parts.clock()
+        due = [self.heard_at + self.parts.limits.webrtc_idle_timeout]
+        if (ask_at := self.ice.timer_at()) is not None:
+            due.append(ask_at)
+        if self._begun and (wait := self.dtls.timer_in()) is not None:
+            due.append(now + wait)
+        at = max(now, min(due))
+        if self._timer is None or self._timer.when() > at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self.parts.clock()
+        if now - self.heard_at >= self.parts.limits.webrtc_idle_timeout:
+            self.end(ConnectionLost("nothing came from the remote for too long"))
+            return
+        self.ice.handle_timer(now)
+        if self._begun and self.dtls.timer_in() is not None:
+            self.dtls.handle_timer()
+            if self.dtls.failure is not None:
+                self.end(self.dtls.failure)
+                return
+        self.streams.expire(now)
+        self.transmit()
+
+    # -- who is it --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: as the dialer, ask; as the listener, be ready."""
+        self._begun = not self.is_dialer
+        self.ice.handle_timer(self.parts.clock())
+        self.transmit()
+
+    async def prove(self, expected: PeerId | None) -> PeerId:
+        """Wait for the connection, and find out who is there. The caller sets the time limit.
+
+        Args:
+            expected: who must be there; None for anybody.
+
+        Raises: `HandshakeFailed`, `PeerIdMismatch`, `ConnectionLost`.
+        """
+        await self._established
+        theirs = certhash(self.dtls.remote_certificate)
+        dialer, listener = (
+            (self._own.certhash, theirs) if self.is_dialer else (theirs, self._own.certhash)
+        )
+        noise = Noise(
+            early_muxers=False,
+            prologue=noise_prologue(dialer, listener),
+            peer_id_of=self.parts.peer_id_of,
+        )
+        proven = await noise.secure(
+            self._handshake,
+            key=self.parts.key,
+            is_dialer=not self.is_dialer,  # the listener sends the first message
+            expected_peer=expected,
+            muxers=(),
+            probe=self.probe.on("security"),
+        )
+        if self.is_dialer:  # it has read the last message: the channel has done its work
+            self.streams.close_handshake()
+            self.transmit_soon()
+        if self.is_over:
+            raise self.error or ConnectionLost("closed right after the handshake")
+        return proven.remote_peer
+
+    def make_connection(self, peer: PeerId, number: int) -> WebRtcConnection:
+        """The connection on this link, once the peer is proven."""
+        info = ConnectionInfo(
+            id=number,
+            remote_peer=peer,
+            local_addr=self.local_addr,
+            remote_addr=self.remote_addr,
+            direction="outbound" if self.is_dialer else "inbound",
+            transport="webrtc-direct",
+            security=NOISE,
+            muxer=PROTOCOL_ID,
+            limited=False,
+            opened_at=self.parts.clock(),
+        )
+        self.connection = WebRtcConnection(self, info)
+        self.probe = self.connection.probe.on("transport")
+        self.streams.probe = self.connection.probe.on("muxer")
+        return self.connection
+
+    def take_early(self) -> list[StreamEvent]:
+        """What came for streams before the connection ran."""
+        early, self._early = self._early, []
+        return early
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    def end(self, error: LabError | None = None) -> None:
+        """Say goodbye, once, and leave the socket."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.error = error
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+        self.sctp.abort()
+        self.dtls.close()
+        self.flush()
+        self._forget(self)
+        loss = error or ConnectionLost("the remote closed the WebRTC connection")
+        if not self._established.done():
+            self._established.set_exception(loss)
+            self._established.exception()  # whether anybody waits for it or not
+        self._handshake.fail(loss)
+        if self.connection is not None:
+            self.connection.over()
+
+
+class HandshakeChannel:
+    """Channel 0 as a `ByteStream`, for as long as the handshake takes."""
+
+    def __init__(self, link: WebRtcLink) -> None:
+        self._link = link
+        self._chunks: deque[bytes] = deque()
+        self._readable = Signal()
+        self._has_ended = False
+        self._error: LabError | None = None
+
+    def take(self, event: StreamEvent) -> None:
+        """An event of this channel."""
+        match event:
+            case DataReceived(_, data):
+                self._chunks.append(data)
+            case WriteClosed() | ResetReceived():
+                self._has_ended = True
+            case _:
+                pass
+        self._readable.notify()
+
+    def fail(self, error: LabError) -> None:
+        """The connection is over."""
+        self._error = error
+        self._readable.notify()
+
+    async def read(self, n: int = -1) -> bytes:
+        """As `ByteStream.read`, for `n` above 0."""
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._has_ended:
+                return b""
+            await self._readable.wait()
+        chunk = self._chunks.popleft()
+        if len(chunk) > n:
+            self._chunks.appendleft(chunk[n:])
+        chunk = chunk[:n]
+        self._link.streams.consumed(HANDSHAKE, len(chunk))
+        return chunk
+
+    async def write(self, data: Buffer) -> None:
+        """As `ByteStream.write`; a handshake is too short for back pressure."""
+        if self._error is not None:
+            raise self._error
+        self._link.streams.send(HANDSHAKE, data)
+        self._link.transmit()
+
+    async def close_write(self) -> None:
+        """As `ByteStream.close_write`."""
+        self._link.streams.close_write(HANDSHAKE)
+        self._link.transmit_soon()
+
+    async def close(self) -> None:
+        """As `ByteStream.close`."""
+        await self.close_write()
+
+    async def reset(self) -> None:
+        """As `ByteStream.reset`."""
+        self._link.streams.reset(HANDSHAKE)
+        self._link.transmit_soon()
+
+
+class WebRtcConnection(MuxedConnection):
+    """A WebRTC connection to a proven peer.
+
+    Args:
+        link: the protocols at work.
+        info: the facts.
+    """
+
+    def __init__(self, link: WebRtcLink, info: ConnectionInfo) -> None:
+        parts = link.parts
+        super().__init__(
+            # There is no byte stream below, and the session is no muxer's: whatever uses them is replaced here.
+            cast(ByteStream, None),
+            cast(MuxerSession, link.streams),
+            info,
+            limits=parts.limits,
+            clock=parts.clock,
+            probe=parts.probe.on("host", str(info.id)),
+            on_stream=parts.on_stream,
+            on_stream_end=parts.on_stream_end,
+        )
+        self._link = link
+        self._over = asyncio.Event()
+        self._full_since: float | None = None
+        self.is_running = False  # until then the host has no place for streams
+        self.writer_waits = True  # small writes may leave at once, always
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """As `MuxedConnection.run`. Datagrams come by themselves; this waits for the end."""
+        reason = "closed"
+        self._look_for_silence()
+        self.is_running = True
+        for event in self._link.take_early():
+            self.take(event)
+        try:
+            await self._over.wait()
+            error = self._link.error
+            if error is not None:
+                reason = str(error)
+                raise error
+        finally:
+            self._link.end()
+            self._end(ConnectionLost(f"connection to {self.remote_peer} is gone: {reason}"))
+
+    def take(self, event: StreamEvent) -> None:
+        """An event of a stream."""
+        if isinstance(event, ReadingStopped):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                stream.stop_writing()
+        else:
+            self._handle(event)
+
+    def after_transmit(self) -> None:
+        """Something came or went: there may be room for a writer, or a stream to open."""
+        self._changed.notify()
+        if self.blocked:
+            room = self.limits.write_buffer // 2
+            streams = self._link.streams
+            for stream in [one for one in self.blocked if streams.unsent(one.id) <= room]:
+                self.blocked.discard(stream)
+                stream.wake_writer()
+
+    def over(self) -> None:
+        """The link has ended."""
+        self._over.set()
+        self._changed.notify()
+
+    def _look_for_silence(self) -> None:
+        """A timer. The link looks for silence; here one stream is looked for that holds up all others.
+
+        All have one window. Where nothing fits into it any more, and nobody reads, nothing goes on at all.
+        """
+        patience = self.limits.webrtc_stalled_timeout
+        now = self._clock()
+        if not self._link.sctp.is_full:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since >= patience:
+            self._full_since = None
+            hoarder = self._link.streams.hoarder()
+            stream = self.streams.get(hoarder) if hoarder is not None else None
+            if hoarder is not None:
+                self._link.streams.reset(hoarder)
+            if stream is not None:
+                stream.fail("reset", "unread for too long while others wait")
+            self._link.transmit_soon()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(patience / 4, self._look_for_silence)
+
+    async def close(self) -> None:
+        """As `MuxedConnection.close`: what was written arrives first, within the limit."""
+        link = self._link
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.close_timeout):
+                link.transmit_soon()
+                while not self._over.is_set() and not (
+                    link.streams.is_idle() and link.sctp.is_idle
+                ):
+                    await self._changed.wait()
+        link.end()
+        while self.is_open:
+            await self._changed.wait()
+
+    async def refuse(self, reason: str) -> None:
+        """As `MuxedConnection.refuse`."""
+        self._ended = ConnectionLost(f"refused: {reason}")
+        self._link.end()
+
+    # -- for the application ----------------------------------------------------------------------------------
+
+    async def open_stream(self) -> MuxedStream:
+        """As `MuxedConnection.open_stream`."""
+        stream = await super().open_stream()
+        self._link.transmit_soon()
+        return stream
+
+    # -- streams call these -----------------------------------------------------------------------------------
+
+    def queue(self, stream_id: int, data: Buffer) -> None:
+        """As `MuxedConnection.queue`."""
+        self._session.send(stream_id, data)
+        self._link.transmit_soon()
+
+    async def send_now(self, stream_id: int, data: Buffer) -> None:
+        """As `MuxedConnection.send_now`."""
+        self._session.send(stream_id, data)
+        self._link.transmit()
+
+    def give_credit(self, stream_id: int, n: int) -> None:
+        """As `MuxedConnection.give_credit`. The remote is told when half of the window is free."""
+        self._session.consumed(stream_id, n, 0.0)
+        self._link.sctp.set_unread(self._link.streams.unread)
+        self._link.flush()
+
+    def end_reading(self, stream_id: int) -> None:
+        """As `MuxedConnection.end_reading`."""
+        self._session.stop_reading(stream_id)
+        self._link.transmit_soon()
+
+    def forget(self, stream: MuxedStream, how: str) -> None:
+        """As `MuxedConnection.forget`."""
+        super().forget(stream, how)
+        self._link.streams.forget(stream.id)
+        self._link.transmit_soon()
+
+    def _wake_if_needed(self) -> None:
+        self._link.transmit_soon()
