@@ -121,7 +121,7 @@ class WebRtcLink:
             ufrag, is_dialer=is_dialer, interval=parts.limits.webrtc_consent_interval
         )
         self.dtls = DtlsSession(own, is_client=is_dialer, cookie=cookie)
-        self.sctp = SctpAssociation(self.dtls.send, parts.limits, is_client=is_dialer)
+        self.sctp = SctpAssociation(self._send_packet, parts.limits, is_client=is_dialer)
         self.streams = WebRtcStreams(is_dialer=is_dialer, limits=parts.limits)
         self.connection: WebRtcConnection | None = None
         self.error: LabError | None = None  # why it is over, if it did not end well
@@ -136,6 +136,7 @@ class WebRtcLink:
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._begun = False
+        self._is_busy = False  # about to send anyway
         self._sent = self._received = 0
 
     # -- datagrams --------------------------------------------------------------------------------------------
@@ -147,6 +148,7 @@ class WebRtcLink:
         if self.probe.trace.listeners:
             self.probe.emit("received", data, self._received)
         self._received += 1
+        self._is_busy = True
         now = self.parts.clock()
         if data[0] < 4:
             for event in self.ice.receive(data, self.source, now):
@@ -209,9 +211,14 @@ class WebRtcLink:
             else:
                 self._early.append(one)
 
+    def _send_packet(self, packet: bytes) -> None:
+        """SCTP has something to send, perhaps by a timer of its own."""
+        self.dtls.send(packet)
+        self.transmit_soon()
+
     def transmit_soon(self) -> None:
         """Send what there is, once for all that is done in this turn of the loop."""
-        if self._soon is None and not self.is_over:
+        if self._soon is None and not self._is_busy and not self.is_over:
             self._soon = asyncio.get_running_loop().call_soon(self.transmit)
 
     def transmit(self) -> None:
@@ -221,6 +228,7 @@ class WebRtcLink:
             self._soon = None
         if self.is_over:
             return
+        self._is_busy = True
         now = self.parts.clock()
         self.sctp.set_unread(self.streams.unread)
         while self.sctp.has_room:
@@ -233,6 +241,7 @@ class WebRtcLink:
                 case None:
                     break
         self.flush()
+        self._is_busy = False
         self._set_timer()
         if self.connection is not None:
             self.connection.after_transmit()
@@ -563,7 +572,6 @@ class WebRtcConnection(MuxedConnection):
         """As `MuxedConnection.give_credit`. The remote is told when half of the window is free."""
         self._session.consumed(stream_id, n, 0.0)
         self._link.sctp.set_unread(self._link.streams.unread)
-        self._link.flush()
 
     def end_reading(self, stream_id: int) -> None:
         """As `MuxedConnection.end_reading`."""

@@ -20,6 +20,7 @@ Spec: https://www.rfc-editor.org/rfc/rfc9260, https://www.rfc-editor.org/rfc/rfc
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ CHANNELS_HELD = 1024  # channels with such pieces, or that nobody opened
 CHUNKS_QUEUED = (
     64  # that wait for the congestion window; the rest waits in the streams, where it takes turns
 )
+SACK_DELAY = 0.02  # seconds; RFC 9260 allows ten times as much
 _LOOK_EVERY = 256  # chunks
 _UNREADABLE = (
     AssertionError,
@@ -119,6 +121,8 @@ class SctpAssociation(RTCSctpTransport):
         self._under_way = limits.webrtc_under_way
         self._unread = 0
         self._data_chunks = 0
+        self._packets = 0  # that are not acknowledged
+        self._delayed: asyncio.TimerHandle | None = None  # the acknowledgement of the last one
         self._found: list[SctpEvent] = []
 
     # -- the core ---------------------------------------------------------------------------------------------
@@ -178,11 +182,13 @@ class SctpAssociation(RTCSctpTransport):
         self._advertised_rwnd += self._unread - n
         self._unread = n
         if self._told < self._window // 2 <= self._advertised_rwnd and self.is_established:
-            _run(self._send_sack())
+            self._send_delayed_sack()
 
     def abort(self) -> None:
         """End it at once, and tell the remote."""
         _run(self.stop())
+        if self._delayed is not None:
+            self._delayed.cancel()
 
     # -- what aiortc calls ------------------------------------------------------------------------------------
 
@@ -206,8 +212,23 @@ class SctpAssociation(RTCSctpTransport):
             self._found.extend(map(ChannelReset, request.streams))
 
     async def _send_sack(self) -> None:
+        """One for two packets while all is in order, as RFC 9260 has it (section 6.2)."""
+        self._packets += 1
+        if self._packets < 2 and not (self._sack_misordered or self._sack_duplicates):
+            if self._delayed is None:
+                loop = asyncio.get_running_loop()
+                self._delayed = loop.call_later(SACK_DELAY, self._send_delayed_sack)
+            return
+        self._packets = 0
+        if self._delayed is not None:
+            self._delayed.cancel()
+            self._delayed = None
         self._told = max(0, self._advertised_rwnd)
         await super()._send_sack()
+
+    def _send_delayed_sack(self) -> None:
+        self._packets = 2
+        _run(self._send_sack())
 
     async def _receive_data_chunk(self, chunk: Any) -> None:
         """Room for what fills a gap is always there; for what is new, as long as the window is open."""
@@ -249,6 +270,8 @@ class SctpAssociation(RTCSctpTransport):
 
     async def _transmit(self) -> None:
         """As far as the remote's window goes; when it is closed, one chunk asks whether it still is."""
+        if self.is_over:  # a timer that fired right before may still come here
+            return
         congestion = self._cwnd
         self._cwnd = min(congestion, self._under_way, max(1, self._allowed))
         try:
