@@ -39,6 +39,26 @@ function render({ model, el }) {
   const step = h("button", { type: "button", onclick: () => act("step") }, "Step");
   step.title = "Run to the next packet, and stop";
   const drop = h("button", { type: "button", onclick: () => act("drop") }, "Lose the next packet");
+  const moment = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    class: "lab-short",
+    "aria-label": "a moment, in seconds of virtual time",
+  });
+  const back = h(
+    "form",
+    {
+      class: "lab-inline",
+      hidden: true,
+      onsubmit: (event) => {
+        event.preventDefault();
+        if (moment.value !== "") act("seek", { time: Number(moment.value) });
+      },
+    },
+    moment,
+    h("button", { type: "submit" }, "Go to this moment"),
+  );
   const speeds = h("select", { "aria-label": "speed", onchange: () => running && start() });
   const card = h("aside", { class: "lab-card", hidden: true, "aria-label": "Card of a machine" });
   const cuts = h("div", { class: "lab-legend", role: "group", "aria-label": "Cables that are cut" });
@@ -67,7 +87,7 @@ function render({ model, el }) {
         h("span", { class: "lab-grow" }),
         time,
       ),
-      h("div", { class: "lab-bar" }, play, step, speeds, drop, result),
+      h("div", { class: "lab-bar" }, play, step, speeds, drop, back, result),
       h("div", { class: "lab-map" }, stage, card),
       cuts,
       legend,
@@ -87,6 +107,8 @@ function render({ model, el }) {
   const link = connect(model, (message, buffers) => {
     switch (message.type) {
       case "snapshot":
+        scene.forget();
+        back.hidden = !message.can_go_back;
         scene.regions = message.regions;
         scene.kinds = message.kinds;
         scene.readColours();

@@ -69,6 +69,18 @@ export class InternetScene {
 
   // -- what there is --------------------------------------------------------------------------
 
+  /** Another internet, or another moment of it: nothing that was drawn counts any more. */
+  forget() {
+    this.places = [];
+    this.byName.clear();
+    this.links.clear();
+    this.flights = [];
+    this.crosses = [];
+    this.cuts = [];
+    this.moved = true;
+    this.changed();
+  }
+
   setPlaces(places) {
     for (const place of places) {
       const known = this.places[place.index];

@@ -11,19 +11,22 @@ SMALL = """\
 import asyncio
 import libp2p_lab as lab
 
-net = lab.sim.Internet(seed=1, regions={("paris", "tokyo"): 0.24, ("paris", "lima"): 0.19, ("lima", "tokyo"): 0.3})
-home = net.nat("home", region="lima")
-alice, carol = net.host("alice", region="paris"), net.host("carol", region="paris")
-bob, dave, erin = net.host("bob", region="tokyo"), net.host("dave", nat=home), net.host("erin", nat=home)
+def build():
+    net = lab.sim.Internet(seed=1, regions={("paris", "tokyo"): 0.24, ("paris", "lima"): 0.19, ("lima", "tokyo"): 0.3})
+    home = net.nat("home", region="lima")
+    alice, carol = net.host("alice", region="paris"), net.host("carol", region="paris")
+    bob, dave, erin = net.host("bob", region="tokyo"), net.host("dave", nat=home), net.host("erin", nat=home)
 
-async def talk(one):
-    while True:
-        await one.ping(alice.addrs[0])
-        await asyncio.sleep(0.1)
+    async def talk(one):
+        while True:
+            await one.ping(alice.addrs[0])
+            await asyncio.sleep(0.1)
 
-for one in (bob, carol, dave, erin):
-    net.at(0.1, talk, one)
-lab.widgets.InternetMap(net, speed=0.3)
+    for one in (bob, carol, dave, erin):
+        net.at(0.1, talk, one)
+    return net
+
+lab.widgets.InternetMap(build, speed=0.3)
 """
 LARGE = """\
 import libp2p_lab as lab
@@ -78,6 +81,14 @@ def test_an_internet_is_played_stepped_and_broken(lab: LabPage, lab_server: LabS
     card.locator("[data-act=restart]").press("Escape")
     expect(card).to_be_hidden()
     expect(stage).to_be_focused()
+
+    # Back to a moment before all that.
+    page.get_by_label("a moment, in seconds of virtual time").fill("0.25")
+    page.keyboard.press("Enter")
+    expect(bar).to_contain_text("0.250 s, paused")
+    expect(bar).not_to_contain_text("crashed")
+    expect(page.get_by_role("status")).to_contain_text("run again, to 0.25 s")
+    lab.screenshot("internet-map-back-800")
     assert lab.page_errors == []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
 from collections.abc import Iterator
 
 import pytest
 
-from libp2p_lab import Host, LocalError
+from libp2p_lab import Host, LabError, LocalError
 from libp2p_lab.sim import SYMMETRIC, Internet
 from libp2p_lab.sim.events import HostFailure, MachineAdded, PacketDropped, PacketSent
 from libp2p_lab.widgets import InternetMap
@@ -181,3 +182,68 @@ def test_what_waits_is_bounded() -> None:
     assert message["drops"] == {"queue full": MAX_PACKETS + 5}
     assert len(model.failures) == 20
     assert model.changes() == ({"places": [], "drops": message["drops"], "lost": []}, b"")
+
+
+def talkative() -> Internet:
+    """Two machines, one of which pings the other without end."""
+    made = Internet(seed=4, regions=PAIR)
+    alice, bob = made.host("alice", region="tokyo"), made.host("bob", region="paris")
+
+    async def talk() -> None:
+        while True:
+            with contextlib.suppress(LabError):
+                await bob.ping(alice.addrs[0])
+            await asyncio.sleep(0.5)
+
+    made.at(1.0, talk)
+    return made
+
+
+async def test_it_goes_back_by_running_again(open_page: Open) -> None:
+    """The same moment, with what was done through the map before it, and without what came after."""
+    widget = InternetMap(talkative)
+    page = open_page(widget)
+    assert page.of("snapshot")[0]["can_go_back"]
+    first = widget.net
+    page.tell("seek", time=3.0)
+    await page.wait_for("result")
+    assert first.now == 3.0
+    page.tell("cut", name="bob", other="alice")
+    await page.wait_for("result", 2)
+    page.tell("seek", time=6.0)
+    await page.wait_for("result", 3)
+    digest = first.digest()
+    page.tell("seek", time=7.0)
+    await page.wait_for("result", 4)
+    page.tell("crash", name="alice")
+    await page.wait_for("result", 5)
+    page.tell("seek", time=6.0)
+    assert (await page.wait_for("result", 6))["text"] == "run again, to 6 s"
+    await page.wait_for("snapshot", 2)
+    assert widget.net is not first
+    assert widget.net.now == 6.0
+    assert widget.net.digest() == digest, "the same run, the cut included"
+    shown = page.of("snapshot")[-1]
+    assert {place["name"]: place["state"] for place in shown["places"]} == {
+        "alice": "up",
+        "bob": "up",
+    }
+    assert len(shown["mine"]) == 1
+    page.tell("seek", time=2.0)
+    await page.wait_for("result", 7)
+    await page.wait_for("snapshot", 3)
+    assert page.of("snapshot")[-1]["cuts"] == []
+    widget.net.close()
+
+
+async def test_without_a_function_it_goes_on_only(net: Internet, open_page: Open) -> None:
+    page = open_page(InternetMap(net))
+    for odd in (None, "3", float("nan"), True):
+        page.tell("seek", time=odd)
+    page.tell("seek", time=2.5)
+    assert (await page.wait_for("result"))["text"] == "it is 2.5 s"
+    assert net.now == 2.5
+    page.tell("seek", time=1)
+    answer = await page.wait_for("result", 2)
+    assert not answer["ok"]
+    assert "give it a function" in answer["text"]
