@@ -46,18 +46,16 @@ function render({ model, el }) {
     class: "lab-short",
     "aria-label": "a moment, in seconds of virtual time",
   });
+  const seek = () => moment.value !== "" && act("seek", { time: Number(moment.value) });
+  moment.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // JupyterLab has other plans for Enter
+    if (event.key === "Enter") seek();
+  });
   const back = h(
-    "form",
-    {
-      class: "lab-inline",
-      hidden: true,
-      onsubmit: (event) => {
-        event.preventDefault();
-        if (moment.value !== "") act("seek", { time: Number(moment.value) });
-      },
-    },
+    "span",
+    { class: "lab-inline", hidden: true },
     moment,
-    h("button", { type: "submit" }, "Go to this moment"),
+    h("button", { type: "button", onclick: seek }, "Go to this moment"),
   );
   const speeds = h("select", { "aria-label": "speed", onchange: () => running && start() });
   const card = h("aside", { class: "lab-card", hidden: true, "aria-label": "Card of a machine" });
