@@ -74,11 +74,11 @@ function render({ model, el }) {
     spoken,
   );
 
-  let worlds = []; // { about, scene, dots, status, waves: Map(key → wave) }
+  let worlds = []; // { about, scene, dots, status, names: Map(key → name), waves: Map(name → wave) }
   let styles = [];
   let names = []; // of control messages
   let chosen = { world: 0, name: "" };
-  let labels = new Map(); // a message's key → what to call it
+  let labels = new Map(); // a message's name → the same with its size
   let current = ""; // the message that is drawn
   let progress = 0;
   let running = 0; // the replay's frame
@@ -162,7 +162,7 @@ function render({ model, el }) {
     const status = h("div", { class: "lab-quiet lab-num" });
     const element = h("div", { class: "lab-panel" }, h("div", { class: "lab-panel-head" }, h("b", {}, about.title), status), stage);
     if (number === 0) page.labStats = scene.stats;
-    return { about, scene, dots, status, element, waves: new Map() };
+    return { about, scene, dots, status, element, names: new Map(), waves: new Map() };
   }
 
   const nameOf = (number, id) => worlds[number].scene.nodes.find((node) => node.id === id)?.name ?? "";
@@ -262,17 +262,25 @@ function render({ model, el }) {
 
   // -- waves ------------------------------------------------------------------------------------
 
-  // Returns the key of a message that is new here.
+  // A message has one name in all networks: its author and which of the author's it is. Returns it if it is new.
   function takeWave(world, told) {
-    const known = world.waves.get(told.key);
-    const rows = (known?.rows ?? []).slice(0, told.at * 5).concat(told.rows);
+    const isNew = !world.names.has(told.key);
+    if (isNew) world.names.set(told.key, nameFor(world, told));
+    const name = world.names.get(told.key);
+    const rows = (world.waves.get(name)?.rows ?? []).slice(0, told.at * 5).concat(told.rows);
     const deepest = rows.reduce((most, value, at) => (at % 5 === 3 ? Math.max(most, value) : most), 0);
-    world.waves.set(told.key, { ...told, rows, deepest });
-    if (labels.has(told.key)) return "";
-    const name = world.scene.nodes[told.origin]?.name ?? "?";
-    const number = [...labels.values()].filter((one) => one.startsWith(`${name}, no. `)).length + 1;
-    labels.set(told.key, `${name}, no. ${number} (${bytes(told.size)})`);
-    return told.key;
+    world.waves.set(name, { ...told, rows, deepest });
+    labels.set(name, `${name} (${bytes(told.size)})`);
+    return isNew ? name : "";
+  }
+
+  function nameFor(world, told) {
+    const shared = worlds.map((one) => one.names.get(told.key)).find(Boolean);
+    if (shared && !world.waves.has(shared)) return shared;
+    const author = world.scene.nodes[told.origin]?.name ?? "?";
+    let number = 1;
+    while (world.waves.has(`${author}, no. ${number}`)) number += 1;
+    return `${author}, no. ${number}`;
   }
 
   const drawn = () => worlds.map((world) => world.waves.get(current));
@@ -305,7 +313,7 @@ function render({ model, el }) {
         const wave = world.waves.get(current);
         return wave ? `${world.about.title}: ${wave.reached} reached, ${plural(wave.duplicates, "duplicate")}` : "";
       });
-      say(`${labels.get(current) ?? "message"}. ${words.filter(Boolean).join("; ")}`);
+      say(`${current || "message"}. ${words.filter(Boolean).join("; ")}`);
     } else running = requestAnimationFrame(moveWave);
     showWave();
   }
@@ -349,11 +357,17 @@ function render({ model, el }) {
   const heads = (...texts) => h("thead", {}, h("tr", {}, texts.map((text) => h("th", { scope: "col" }, text))));
 
   function drawNumbers() {
+    const heaviest = Math.max(1, ...drawn().map((wave) => (wave ? wave.copies * wave.size : 0)));
+    const weight = (wave) => {
+      const fill = h("span");
+      fill.style.width = `${(100 * wave.copies * wave.size) / heaviest}%`;
+      return h("span", {}, h("span", { class: "lab-share lab-weight", "aria-hidden": "true" }, fill), bytes(wave.copies * wave.size));
+    };
     const message = worlds.map((world) => {
       const wave = world.waves.get(current);
       const { messages = 0, control = 0, duplicates = 0, copies = 0 } = world.about.totals;
       const one = wave
-        ? [String(wave.reached), String(wave.depth), String(wave.copies), String(wave.duplicates), bytes(wave.copies * wave.size), `${wave.last.toFixed(0)} ms`]
+        ? [String(wave.reached), String(wave.depth), String(wave.copies), String(wave.duplicates), weight(wave), `${wave.last.toFixed(0)} ms`]
         : ["–", "–", "–", "–", "–", "–"];
       return h(
         "tr",

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
         check_panel,
         internet_map,
         key_lab,
+        mesh_source,
         mesh_view,
-        mesh_world,
         network_map,
         score_board,
         slow_reader_bench,
@@ -76,10 +76,10 @@ def InternetMap(net: Internet, speed: float = 0.1) -> internet_map.InternetMap:
 
 
 def MeshView(
-    source: mesh_world.Source | None = None,
+    source: mesh_source.Source | None = None,
     topic: str = "",
     *,
-    beside: mesh_world.Source | None = None,
+    beside: mesh_source.Source | None = None,
     speed: float = 1.0,
 ) -> mesh_view.MeshView:
     """Peers with pubsub: mesh links, fan-out, links for gossip only, and the way of each message.
@@ -88,7 +88,8 @@ def MeshView(
         source: one host, several, a mapping from names to hosts, a simulated internet, or a recording. None makes
             two internets that are the same but for this: one runs GossipSub, the other FloodSub.
         topic: which topic; "" for the first that anybody wants.
-        beside: a second network, drawn next to the first; what is published in one is published in both.
+        beside: a second network, drawn next to the first; what a peer publishes in one, the peer of the same name
+            (or, of two lists, in the same place) publishes in the other.
         speed: virtual seconds in a real one, for simulated internets that are played.
     """
     from libp2p_lab.widgets.mesh_view import MeshView as Widget

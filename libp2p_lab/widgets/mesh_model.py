@@ -272,10 +272,9 @@ class MeshModel:
         up = [member for member in self.members.values() if member.state == "up"]
         styles = Counter(STYLES[style] for _, _, style in self.styles(topic))
         is_flood = bool(up) and all(member.kind == "flood" for member in up)
-        parts = [
-            f"{len(up)} peers",
-            f"{styles['mesh']} {'links that flood' if is_flood else 'mesh links'}",
-        ]
+        mesh = styles["mesh"]
+        links = "links that flood" if is_flood else "mesh link" if mesh == 1 else "mesh links"
+        parts = [f"{len(up)} peers", f"{mesh} {links}"]
         if not is_flood:
             parts.append(f"{styles['gossip']} for gossip only")
         if styles["fanout"]:

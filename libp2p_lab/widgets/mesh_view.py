@@ -11,8 +11,9 @@ from libp2p_lab.sim.internet import Internet
 from libp2p_lab.widgets.mesh_card import PARTS, card, decided
 from libp2p_lab.widgets.mesh_form import static_form
 from libp2p_lab.widgets.mesh_model import PULSES, STYLES
+from libp2p_lab.widgets.mesh_source import Source
 from libp2p_lab.widgets.mesh_twins import twins
-from libp2p_lab.widgets.mesh_world import SPAM, SYBILS, Source, World
+from libp2p_lab.widgets.mesh_world import SPAM, SYBILS, World
 from libp2p_lab.widgets.view import Batch, View
 
 INTERVAL = 0.1  # seconds: ten pictures a second
@@ -34,7 +35,8 @@ class MeshView:
         source: one host, several, a mapping from names to hosts, a simulated internet, or a recording. None makes two
             internets that are the same but for this: one runs GossipSub, the other FloodSub.
         topic: which topic; "" for the first that anybody wants.
-        beside: a second network, drawn next to the first; what is published in one is published in both.
+        beside: a second network, drawn next to the first; what a peer publishes in one, the peer of the same name
+            (or, of two lists, in the same place) publishes in the other.
         speed: virtual seconds in a real one, for simulated internets that are played.
 
     Raises: `LocalError` for a source without peers, or with peers that have no pubsub.
@@ -53,7 +55,11 @@ class MeshView:
         made = twins(topic or TOPIC) if source is None else []
         self._made = [net for net, _ in made]
         self._worlds = [World(net, services) for net, services in made]
-        self._worlds += [World(one) for one in (source, beside) if one is not None]
+        self._worlds += [
+            World(one, is_numbered=beside is not None)
+            for one in (source, beside)
+            if one is not None
+        ]
         self._topic = topic
         self._speed = float(speed)
         self._selected = (0, "")

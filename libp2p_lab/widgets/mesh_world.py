@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from libp2p_lab.errors import LabError, LocalError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.service import Service
 from libp2p_lab.pubsub import (
-    FloodSub,
     GossipSub,
     GossipSubParameters,
     Message,
@@ -28,10 +27,7 @@ from libp2p_lab.sim.host import SimHost
 from libp2p_lab.sim.internet import Internet
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.mesh_model import STYLES, MeshModel
-from libp2p_lab.widgets.network_records import short
-
-#: One host, several, a mapping from names to hosts, a simulated internet, or a recording's entries.
-Source = Host | Internet | Mapping[str, Host] | Iterable[Host] | Iterable[Entry]
+from libp2p_lab.widgets.mesh_source import Source, hosts_of, kind_of, pubsub_of
 
 MAX_WAITING = 200_000  # entries that wait to be looked at; the newest
 SETTLE = 0.1  # virtual seconds in which a message in a paused internet moves on
@@ -46,6 +42,8 @@ class World:
     Args:
         source: whose.
         services: makes the parts of further peers; None where none can be added.
+        is_numbered: whether hosts without names are "peer1" and so on, as in the other network of a pair; otherwise
+            they are called by the end of their peer ids.
 
     Attributes:
         hosts: by name.
@@ -56,11 +54,15 @@ class World:
     """
 
     def __init__(
-        self, source: Source, services: Callable[[], Sequence[Service]] | None = None
+        self,
+        source: Source,
+        services: Callable[[], Sequence[Service]] | None = None,
+        *,
+        is_numbered: bool = False,
     ) -> None:
         self.services = services
         self.net = source if isinstance(source, Internet) else None
-        self.hosts, entries = _hosts_of(source)
+        self.hosts, entries = hosts_of(source, is_numbered)
         self.model = MeshModel()
         self._entries: deque[Entry] = deque(entries, maxlen=MAX_WAITING)
         self._stops: list[Callable[[], None]] = []
@@ -69,14 +71,14 @@ class World:
         self._paused: list[PubSub] = []
         self._published = self._swarms = 0
         for host in self.hosts.values():
-            _pubsub_of(host)
+            pubsub_of(host)
             if isinstance(host, SimHost) and self.net is None:
                 raise LocalError("these hosts are simulated: show their Internet")
 
     @property
     def title(self) -> str:
         """What spreads the messages here."""
-        kinds = {_kind(host) for host in self.hosts.values()}
+        kinds = {kind_of(host) for host in self.hosts.values()}
         names = {"gossip": "GossipSub", "flood": "FloodSub", "router": "A router of its own"}
         return names[kinds.pop()] if len(kinds) == 1 else "Peers"
 
@@ -99,7 +101,7 @@ class World:
 
     def _listen(self, name: str, host: Host) -> None:
         self._stops.append(host.trace.listen(self._take))
-        self.model.member(str(host.peer_id), name, _kind(host))
+        self.model.member(str(host.peer_id), name, kind_of(host))
 
     def _take(self, entry: Entry) -> None:
         """Called in whichever thread runs the host."""
@@ -125,13 +127,13 @@ class World:
                 self.model.gone(str(host.peer_id))
             elif self._has_missed:
                 self._look_up(host)
-            elif _kind(host) == "router":  # perhaps it tells nothing of its mesh
+            elif kind_of(host) == "router":  # perhaps it tells nothing of its mesh
                 self._look_up_mesh(host)
         self._has_missed = False
 
     def _look_up(self, host: Host) -> None:
         """What a host has by now, told as if it happened."""
-        peer, pubsub = str(host.peer_id), _pubsub_of(host)
+        peer, pubsub = str(host.peer_id), pubsub_of(host)
         if not host.is_running:
             self.model.gone(peer)
             return
@@ -144,8 +146,8 @@ class World:
         self._look_up_mesh(host)
 
     def _look_up_mesh(self, host: Host) -> None:
-        pubsub, peer = _pubsub_of(host), str(host.peer_id)
-        if _kind(host) == "flood":
+        pubsub, peer = pubsub_of(host), str(host.peer_id)
+        if kind_of(host) == "flood":
             return
         for topic in pubsub.topics:
             self.model.set_group("mesh", peer, topic, map(str, pubsub.mesh(topic)))
@@ -175,7 +177,7 @@ class World:
             return
         for pubsub in self._paused:
             pubsub.is_paused = False
-        self._paused = [_pubsub_of(host) for host in self.hosts.values()] if wanted else []
+        self._paused = [pubsub_of(host) for host in self.hosts.values()] if wanted else []
         for pubsub in self._paused:
             pubsub.is_paused = True
 
@@ -188,7 +190,7 @@ class World:
             return
         for host in self.hosts.values():
             if host.is_running:
-                _pubsub_of(host).beat()
+                pubsub_of(host).beat()
 
     async def _pass(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -201,7 +203,7 @@ class World:
     @property
     def gossips(self) -> list[GossipSub]:
         """The pubsub of those hosts that run GossipSub."""
-        found = [_pubsub_of(host) for host in self.hosts.values() if host.is_running]
+        found = [pubsub_of(host) for host in self.hosts.values() if host.is_running]
         return [pubsub for pubsub in found if isinstance(pubsub, GossipSub)]
 
     async def publish(self, name: str, topic: str, size: int) -> None:
@@ -364,53 +366,5 @@ class World:
         raise LocalError("this takes too long: let time pass, and look again")
 
 
-def _hosts_of(source: Source) -> tuple[dict[str, Host], list[Entry]]:
-    """The hosts by name, or the entries of a recording."""
-    entries: list[Entry] = []
-    hosts: dict[str, Host]
-    match source:
-        case Internet():
-            found = [(name, host) for name, host in source.hosts_by_name.items()]
-            hosts = {name: host for name, host in found if _has_pubsub(host)}
-        case Host():
-            hosts = {short(str(source.peer_id)): source}
-        case Mapping():
-            hosts = {str(name): host for name, host in source.items()}
-        case _:
-            several = list(source)
-            entries = [one for one in several if isinstance(one, Entry)]
-            hosts = {short(str(one.peer_id)): one for one in several if isinstance(one, Host)}
-            if len(entries) + len(hosts) != len(several):
-                raise LocalError("this shows hosts, an Internet or a recording, nothing else")
-    if not hosts and not entries:
-        raise LocalError("there is no peer with pubsub to show")
-    return hosts, entries
-
-
 def _nothing() -> None:
     """What is called while nobody waits for facts."""
-
-
-def _has_pubsub(host: Host) -> bool:
-    return any(isinstance(service, PubSub) for service in host.services)
-
-
-def _pubsub_of(host: Host) -> PubSub:
-    if not isinstance(host, Host):
-        raise LocalError(f"this shows hosts, not {type(host).__name__}")
-    for service in host.services:
-        if isinstance(service, PubSub):
-            return service
-    raise LocalError(
-        f"{short(str(host.peer_id))} has no pubsub: give it services=[…, lab.GossipSub()]"
-    )
-
-
-def _kind(host: Host) -> str:
-    match _pubsub_of(host):
-        case GossipSub():
-            return "gossip"
-        case FloodSub():
-            return "flood"
-        case _:
-            return "router"

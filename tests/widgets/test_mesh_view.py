@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 import libp2p_lab as lab
 from libp2p_lab import GossipSubParameters, Host, LocalError
+from libp2p_lab.pubsub import FloodSubRouter, PubSub
 from libp2p_lab.widgets import MeshView
 from libp2p_lab.widgets.mesh_twins import twins
 from libp2p_lab.widgets.mesh_world import SYBILS, World
@@ -370,3 +371,71 @@ def test_simulated_hosts_are_shown_with_their_internet(nets: Any) -> None:
     (gossip, _), _ = nets
     with pytest.raises(LocalError, match="show their Internet"):
         World(list(gossip.hosts_by_name.values()))
+
+
+@asynccontextmanager
+async def pair(make: Callable[[], PubSub]) -> AsyncIterator[list[Host]]:
+    """Two live peers that know of each other's topic."""
+    async with (
+        lab.Host(listen=["/memory/0"], services=[lab.Identify(), make()]) as one,
+        lab.Host(listen=["/memory/0"], services=[lab.Identify(), make()]) as other,
+    ):
+        await one.connect(other.addrs[0])
+        for host in (one, other):
+            await host.pubsub.subscribe("news")
+        async with asyncio.timeout(60):
+            while not (one.pubsub.peers("news") and other.pubsub.peers("news")):
+                await asyncio.sleep(0.01)
+        yield [one, other]
+
+
+async def test_two_lists_of_live_peers_publish_together() -> None:
+    async with pair(lab.FloodSub) as flooding, pair(lab.GossipSub) as gossiping:
+        view = MeshView(gossiping, beside=flooding)
+        assert [list(world.hosts) for world in view._worlds] == [["peer1", "peer2"]] * 2
+        await view.publish("peer2")
+        async with asyncio.timeout(60):
+            while [world.model.totals["copies"] for world in view._worlds] != [1, 1]:
+                await asyncio.sleep(0.01)
+                view._drain()
+        with pytest.raises(LocalError, match="no peer"):
+            await view.publish("peer3")
+        view.close()
+
+
+async def test_a_router_of_ones_own_is_drawn_without_a_word_from_it() -> None:
+    def quiet() -> PubSub:
+        driver: PubSub = PubSub(lambda host, probe: FloodSubRouter(screen=lambda message: None))
+        return driver
+
+    async with pair(quiet) as hosts:
+        view = MeshView(hosts)
+        view._drain()
+        assert view.summary() == "A router of its own: 2 peers, 1 mesh link, 0 for gossip only"
+        await view.publish(next(iter(view._worlds[0].hosts)))
+        async with asyncio.timeout(60):
+            while not any(wave.reached for wave in view._worlds[0].model.waves.values()):
+                await asyncio.sleep(0.01)
+                view._drain()
+        view.close()
+
+
+async def test_what_was_missed_is_looked_up(
+    peers: dict[str, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libp2p_lab.widgets.mesh_world.MAX_WAITING", 4)
+    world = World(peers)
+    world.follow(lambda: None)
+    world.drain()
+    await peers["e"].pubsub.subscribe("news")
+    async with asyncio.timeout(60):
+        while not world._has_missed or not peers["e"].pubsub.mesh("news"):
+            await asyncio.sleep(0.01)
+    assert len(world._entries) == 4
+    world.drain()
+    mesh = {str(peer) for peer in peers["e"].pubsub.mesh("news")}
+    index = world.model.member(str(peers["e"].peer_id)).index
+    known = {world.model.member(peer).index for peer in mesh}
+    assert world.model.mesh["news"][index] == known
+    assert "news" in world.model.member(str(peers["e"].peer_id)).topics
+    world.unfollow()
