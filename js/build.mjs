@@ -15,6 +15,7 @@ await build({
     "src/score_board.js",
     "src/wire_lens.js",
     "src/key_lab.js",
+    "src/dial_race.js",
     "src/stack_builder.js",
     "src/check_panel.js",
     "src/stream_scope.js",

@@ -57,6 +57,10 @@ _WRONG_NAME = Experiment(1, "Taking somebody's name")
 _ADDRESSES = Experiment(1, "Addresses are bytes, too")
 _LETTER = Experiment(1, "A letter that a stranger believes")
 _LAYERS = Experiment(0, "4 · Wire")
+_FOUR_TRANSPORTS = Experiment(2, "One ping, four transports")
+_STEPS = Experiment(2, "Counting round trips")
+_ON_THE_CABLE = Experiment(2, "Which bytes are readable?")
+_ADDRESS_RACE = Experiment(2, "3 · Look")
 _THREE_MESSAGES = Experiment(3, "Three messages")
 _MIDDLE = Experiment(3, "The woman in the middle")
 
@@ -95,6 +99,7 @@ OBJECTIVES: tuple[Objective, ...] = (
         "1.11",
         "list the principal transports of the stack",
         (2,),
+        (_FOUR_TRANSPORTS, Experiment(2, "Twelve situations")),
     ),
     Objective("1.12", "know the several ways through NATs", (8,)),
     Objective("1.13", "say what stream multiplexing is and why it helps", (4,)),
@@ -102,9 +107,9 @@ OBJECTIVES: tuple[Objective, ...] = (
         "1.14",
         "explain what multiaddresses are good for",
         (1, 2),
-        (_ADDRESSES, _WRONG_NAME),
+        (_ADDRESSES, _WRONG_NAME, Experiment(2, "Where do you live?"), _ADDRESS_RACE),
     ),
-    Objective("1.2", "understand how connections come about", (2, 3, 4), (_LAYERS,)),
+    Objective("1.2", "understand how connections come about", (2, 3, 4), (_LAYERS, _STEPS)),
     Objective(
         "1.21",
         "define node, peer, peer identity",
@@ -121,7 +126,7 @@ OBJECTIVES: tuple[Objective, ...] = (
         "1.23",
         "describe the steps of opening a connection",
         (2, 3, 4),
-        (_LAYERS,),
+        (_LAYERS, _STEPS, _ON_THE_CABLE),
     ),
     Objective("1.24", "see why muxing lets many protocols share a connection", (4,)),
     Objective("1.3", "understand content routing in a DHT", (5, 6)),
@@ -146,11 +151,13 @@ OBJECTIVES: tuple[Objective, ...] = (
         "X.3",
         "write a multistream-select exchange, to the byte",
         (2,),
+        (_ON_THE_CABLE, Experiment(2, "By hand")),
     ),
     Objective(
         "X.4",
         "say in which order a peer's addresses are dialed, and why",
         (2,),
+        (_ADDRESS_RACE, Experiment(2, "When UDP is blocked")),
     ),
     Objective(
         "X.5",

@@ -70,11 +70,11 @@ QUESTIONS: tuple[Question, ...] = (
             ),
             Choice("The connection is encrypted twice", "It never gets as far as encryption."),
         ),
-        ("1.23", "X.3"),
+        ("1.2", "1.23", "X.3"),
     ),
     Question(
         "02.q5",
-        "QUIC needs half the round trips of TCP with Noise and yamux. Why keep TCP?",
+        "QUIC is connected after half the round trips of TCP with Noise and yamux. Why keep TCP?",
         (
             Choice(
                 "TCP is encrypted by libp2p, QUIC is not",
@@ -109,14 +109,14 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         "02.q7",
-        "Bob dialled alice from port 54321 (TCP). Carol asks bob for an address. May he tell her /tcp/54321?",
+        "Alice sees bob call from TCP port 54321. He listens at 4001 only. May she send carol to him at /tcp/54321?",
         (
             Choice(
-                "Yes: alice reached him there",
-                "Alice did not reach him: he came to her. At 54321 nobody waits for connections.",
+                "Yes: she is connected to him there",
+                "She did not reach him there: he came to her. At 54321 nobody waits for connections.",
             ),
             Choice(
-                "No: that port was for this one call; he must tell where he listens",
+                "No: that port was for this one call; he has to say himself where he listens",
                 "Right. Over QUIC it may well be the same port, since one UDP socket does both.",
                 True,
             ),
@@ -162,7 +162,7 @@ QUESTIONS: tuple[Question, ...] = (
             ),
             Choice("Both peer ids", "Those are exchanged in the handshake, under encryption."),
         ),
-        ("1.23",),
+        ("1.2", "1.23"),
     ),
     Question(
         "02.q10",

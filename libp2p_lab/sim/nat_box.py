@@ -87,6 +87,8 @@ class NatBox:
         """A packet leaves: give it its outer address. Returns why it may not, "" if it may."""
         if packet.dst[0] in self.ips and not self.behaviour.hairpin:
             return "no hairpinning"
+        if self.behaviour.blocks_udp and packet.protocol == "udp":
+            return "no UDP here"
         table = self._table(packet.src)
         found = table.outbound(packet.protocol, packet.src, packet.dst, packet.kind, now)
         if found is None:

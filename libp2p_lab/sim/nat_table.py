@@ -44,6 +44,7 @@ class NatBehaviour:
         simultaneous_open: whether a SYN may answer a SYN (RFC 5382 REQ-2).
         rejects: whether who is not let in is told so, by RST or ICMP; hole punching wants silence (REQ-4).
         translates: False for a firewall, which filters and changes no address.
+        blocks_udp: whether no datagram gets out, as in some offices and hotels.
     """
 
     mapping: Dependence = "endpoint-independent"
@@ -58,6 +59,7 @@ class NatBehaviour:
     simultaneous_open: bool = True
     rejects: bool = False
     translates: bool = True
+    blocks_udp: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("mapping", self.mapping), ("filtering", self.filtering)):

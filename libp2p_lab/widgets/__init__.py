@@ -9,6 +9,7 @@
     Timeline(peers)        peers side by side, an arrow for each message, round trips counted
     slow_reader()          two pairs of peers for it: a reader that stops, under yamux and under mplex
     first_byte()           a recorded connection for a timeline, from its first packet on
+    DialRace()             one dial to many addresses as a race; break one and see it change
     KeyLab()               from a key to a peer id, byte by byte
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
     CheckPanel(workbook)   what has been solved, objective by objective; hints
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from libp2p_lab.widgets import (
         chart,
         check_panel,
+        dial_bench,
+        dial_race,
         internet_map,
         key_lab,
         mesh_source,
@@ -224,6 +227,21 @@ def Timeline(
     from libp2p_lab.widgets.timeline import Timeline as Widget
 
     return Widget(source, connection, names=names)
+
+
+def DialRace(
+    source: Host | Recording | None = None, scene: dial_bench.Scene | None = None
+) -> dial_race.DialRace:
+    """One dial, a lane for each address: whose turn it was when, who failed, who won.
+
+    Args:
+        source: a host, whose last dial is shown, live; or a recording. None for peers of its own in a simulated
+            internet, where everything can be changed.
+        scene: what those are up against at first.
+    """
+    from libp2p_lab.widgets.dial_race import DialRace as Widget
+
+    return Widget(source, scene)
 
 
 def KeyLab(key: KeyPair | PublicKey | None = None) -> key_lab.KeyLab:
