@@ -16,6 +16,7 @@ await build({
     "src/wire_lens.js",
     "src/key_lab.js",
     "src/dial_race.js",
+    "src/handshake_stepper.js",
     "src/stack_builder.js",
     "src/check_panel.js",
     "src/stream_scope.js",

@@ -11,6 +11,7 @@
     first_byte()           a recorded connection for a timeline, from its first packet on
     DialRace()             one dial to many addresses as a race; break one and see it change
     KeyLab()               from a key to a peer id, byte by byte
+    HandshakeStepper()     Noise, TLS and plaintext, one message at a time, on live bytes
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
     CheckPanel(workbook)   what has been solved, objective by objective; hints
     Chart(series)          a few rows of numbers as bars
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         check_panel,
         dial_bench,
         dial_race,
+        handshake_stepper,
         internet_map,
         key_lab,
         mesh_source,
@@ -253,6 +255,21 @@ def KeyLab(key: KeyPair | PublicKey | None = None) -> key_lab.KeyLab:
     from libp2p_lab.widgets.key_lab import KeyLab as Widget
 
     return Widget(key)
+
+
+def HandshakeStepper(
+    alice: KeyPair | None = None, bob: KeyPair | None = None, protocol: str = "noise"
+) -> handshake_stepper.HandshakeStepper:
+    """A handshake one message at a time: what both sides hold, who knows what, and what mallory may try.
+
+    Args:
+        alice: who dials; None makes a fresh key.
+        bob: who is dialed.
+        protocol: "noise", "tls" or "plaintext".
+    """
+    from libp2p_lab.widgets.handshake_stepper import HandshakeStepper as Widget
+
+    return Widget(alice, bob, protocol)
 
 
 def StackBuilder(host: Host) -> stack_builder.StackBuilder:
