@@ -11,6 +11,7 @@ const ORDERS = [
   ["at once", "All at once"],
   ["one by one", "One by one"],
 ];
+const SOON = 2; // seconds
 const OUTCOMES = {
   won: "✓ connected",
   failed: "✕ failed",
@@ -43,6 +44,7 @@ function render({ model, el }) {
       max,
       step,
       "data-slider": name,
+      onkeydown: (event) => event.stopPropagation(),
       oninput: () => {
         value.textContent = shownSlider(name, Number(input.value));
         link.send({ type: name, value: Number(input.value) });
@@ -87,10 +89,15 @@ function render({ model, el }) {
     status.className = told.lanes.some((lane) => lane.outcome === "won") ? "lab-verdict" : "lab-verdict lab-no";
     status.textContent = told.summary;
     drawControls();
-    const span = told.seconds || 1;
+    const span = spanOf(told);
     const focused = document.activeElement?.dataset?.lane;
-    lanes.replaceChildren(h("span"), drawAxis(span));
-    for (const lane of told.lanes) lanes.append(drawHead(lane), drawTrack(lane, span));
+    lanes.replaceChildren(h("span", { class: "lab-dial-corner" }), drawAxis(span), h("span"));
+    for (const lane of told.lanes)
+      lanes.append(
+        drawHead(lane),
+        drawTrack(lane, span),
+        h("div", { class: "lab-dial-outcome", "data-outcome": lane.outcome, "data-of": lane.name || lane.addr }, wordOf(lane)),
+      );
     if (focused) lanes.querySelector(`[data-lane="${focused}"]`)?.focus({ preventScroll: true });
     drawTable();
   }
@@ -120,6 +127,7 @@ function render({ model, el }) {
       {
         "data-lane": lane.name,
         "aria-label": `${lane.name}: this address`,
+        onkeydown: (event) => event.stopPropagation(), // JupyterLab has other plans for arrows
         onchange: (event) => link.send({ type: "lane", name: lane.name, state: event.target.value }),
       },
       STATES.map(([value, label]) => h("option", { value, selected: value === state }, label)),
@@ -137,15 +145,13 @@ function render({ model, el }) {
     }
     if (lane.start === null && lane.planned !== null && lane.planned <= span)
       track.append(h("i", { "data-stage": "planned", title: `its turn: ${ms(lane.planned)}`, style: `left:${place(lane.planned)}` }));
-    const at = lane.end === null ? 0 : lane.end / span;
-    const word = h("span", { style: at > 0.55 ? `right:${(100 - 100 * Math.min(at, 1) + 1).toFixed(2)}%` : `left:calc(${place(at * span)} + 6px)` }, wordOf(lane));
-    track.append(word);
     return track;
   }
 
   function wordOf(lane) {
     if (lane.outcome === "failed") return `${OUTCOMES.failed}: ${lane.cause.split(":")[0]}`;
-    if (lane.outcome === "not needed" && lane.planned !== null) return `not needed; its turn was at ${ms(lane.planned)}`;
+    if (lane.outcome === "not needed" && lane.planned !== null) return `not needed (turn at ${ms(lane.planned)})`;
+    if (lane.end !== null && lane.outcome !== "running") return `${OUTCOMES[lane.outcome]} at ${ms(lane.end)}`;
     return OUTCOMES[lane.outcome];
   }
 
@@ -171,6 +177,12 @@ function render({ model, el }) {
   }
 
   return () => link.close();
+}
+
+// The whole race, and the turns of those that were not needed, if they come soon.
+function spanOf(race) {
+  const turns = race.lanes.map((lane) => lane.planned ?? 0).filter((turn) => turn <= SOON);
+  return 1.02 * Math.max(race.seconds, ...turns, 0.01);
 }
 
 function shownSlider(name, value) {

@@ -8,6 +8,7 @@ from libp2p_lab.widgets.dial_model import REACHING, Lane, Race
 
 WIDTH, LEFT, RIGHT = 780, 290, 110
 LANE, HEAD = 30, 22
+SOON = 2.0  # seconds: turns that are drawn although they were not needed
 
 COLOURS = {
     "won": "var(--lab-good)",
@@ -17,7 +18,10 @@ COLOURS = {
 
 def drawing(race: Race) -> str:
     """The lanes over time."""
-    span = race.seconds or 1.0
+    soon = [
+        lane.planned for lane in race.lanes if lane.planned is not None and lane.planned <= SOON
+    ]
+    span = 1.02 * max(race.seconds, *soon, 0.01)
     bottom = HEAD + LANE * len(race.lanes)
     parts = [_lane(lane, HEAD + LANE * at, span) for at, lane in enumerate(race.lanes)]
     label = escape(race.summary(), quote=True)
@@ -44,6 +48,11 @@ def _lane(lane: Lane, top: float, span: float) -> str:
         parts.append(
             f'<rect x="{x(start):.1f}" y="{top + 15 - height / 2}" width="{max(x(end) - x(start), 2):.1f}" '
             f'height="{height}" style="fill:{colour}"><title>{stage}</title></rect>'
+        )
+    if lane.start is None and lane.planned is not None and lane.planned <= span:
+        parts.append(
+            f'<line x1="{x(lane.planned):.1f}" y1="{top + 7}" x2="{x(lane.planned):.1f}" y2="{top + 23}" '
+            f'style="stroke:var(--lab-text2);stroke-dasharray:3 2"><title>its turn</title></line>'
         )
     return "".join(parts)
 
