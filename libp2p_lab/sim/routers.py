@@ -27,6 +27,8 @@ from libp2p_lab.pubsub.signing import default_message_id
 
 #: Makes the router of one node, from its number and its own chance.
 MakeRouter = Callable[[int, random.Random], Router]
+#: What a node really sends: its number, what its router wants to send, the time; and seconds that it waits.
+Twist = Callable[[int, RPC, float], tuple[RPC, float]]
 
 NEAR, FAR = 0.01, 0.1  # seconds of one link, one way
 BEAT = 1.0  # seconds between two heartbeats
@@ -34,6 +36,11 @@ BEAT = 1.0  # seconds between two heartbeats
 
 def believe(message: Message) -> None:
     """A screen that finds nothing: no message is signed here."""
+
+
+def name_of(number: int) -> PeerId:
+    """The peer id of a node."""
+    return PeerId(b"\x12\x20" + number.to_bytes(32, "big"))
 
 
 class RouterNetwork:
@@ -51,6 +58,8 @@ class RouterNetwork:
         copies: messages that travelled, each counted on each link.
         size: bytes of all RPCs that travelled.
         arrived: by message id, when each node had it first.
+        twist: what attackers do to what their routers want to send; None while there are none.
+        ips: of nodes that have no address of their own.
     """
 
     def __init__(self, count: int, make: MakeRouter, seed: int = 0) -> None:
@@ -61,8 +70,10 @@ class RouterNetwork:
         self.copies = 0
         self.size = 0
         self.arrived: dict[bytes, dict[int, float]] = {}
+        self.twist: Twist | None = None
+        self.ips: dict[int, str] = {}
         self._published: dict[bytes, float] = {}
-        self._peers = [PeerId(b"\x12\x20" + n.to_bytes(32, "big")) for n in range(count)]
+        self._peers = [name_of(n) for n in range(count)]
         self._number = {peer: n for n, peer in enumerate(self._peers)}
         self._order = itertools.count()
         self._due: list[
@@ -81,7 +92,7 @@ class RouterNetwork:
         self.links[key] = self.rng.uniform(NEAR, FAR) if delay is None else delay
         protocol = next(p for p in self.routers[a].protocols if p in self.routers[b].protocols)
         for one, other, dialed in ((a, b, True), (b, a, False)):
-            ips = [f"10.{other >> 16}.{other >> 8 & 255}.{other & 255}"]
+            ips = [self.ips.get(other, f"10.{other >> 16}.{other >> 8 & 255}.{other & 255}")]
             self.routers[one].add_peer(
                 self._peers[other], protocol, outbound=dialed, ips=ips, now=self.now
             )
@@ -89,11 +100,15 @@ class RouterNetwork:
 
     def connect_randomly(self, degree: int) -> None:
         """A ring, so that all are reached, and links by lot until there are `degree` for each node, on average."""
-        count = len(self.routers)
+        self.connect_randomly_among(range(len(self.routers)), degree)
+
+    def connect_randomly_among(self, numbers: range, degree: int) -> None:
+        """The same among some of them; links that they have to others do not count."""
+        count, before = len(numbers), len(self.links)
         for n in range(count):
-            self.connect(n, (n + 1) % count)
-        while len(self.links) < min(count * degree // 2, count * (count - 1) // 2):
-            self.connect(*self.rng.sample(range(count), 2))
+            self.connect(numbers[n], numbers[(n + 1) % count])
+        while len(self.links) - before < min(count * degree // 2, count * (count - 1) // 2):
+            self.connect(*self.rng.sample(numbers, 2))
 
     def cut(self, links: Iterable[tuple[int, int]]) -> None:
         """Cut links; both ends notice."""
@@ -104,10 +119,10 @@ class RouterNetwork:
 
     # -- using ----------------------------------------------------------------------------------------------------
 
-    def join(self, topic: str) -> None:
-        """All join."""
-        for n, router in enumerate(self.routers):
-            router.join(topic, self.now)
+    def join(self, topic: str, numbers: Iterable[int] | None = None) -> None:
+        """These join; all, if none are named."""
+        for n in range(len(self.routers)) if numbers is None else numbers:
+            self.routers[n].join(topic, self.now)
             self._collect(n)
 
     def publish(self, number: int, topic: str, data: bytes) -> bytes:
@@ -120,6 +135,10 @@ class RouterNetwork:
         self.routers[number].publish(message_id, message, self.now)
         self._collect(number)
         return message_id
+
+    def mesh_of(self, number: int, topic: str) -> list[int]:
+        """The members of one node's mesh."""
+        return [self._number[peer] for peer in self.routers[number].mesh(topic)]
 
     def mesh_links(self, topic: str) -> list[tuple[int, int]]:
         """The links over which messages of `topic` go at once, in either direction."""
@@ -170,13 +189,18 @@ class RouterNetwork:
         """Send what a router wants sent."""
         for action in self.routers[number].take_actions():
             if isinstance(action, Send):
-                size = len(action.rpc.encode())
+                rpc, wait = action.rpc, 0.0
+                if self.twist is not None:
+                    rpc, wait = self.twist(number, rpc, self.now)
+                size = len(rpc.encode())
+                if not size:
+                    continue
                 for peer in action.peers:
                     other = self._number[peer]
                     delay = self.links.get((min(number, other), max(number, other)))
                     if delay is not None:
                         self.size += size
-                        self._put(self.now + delay, other, number, action.rpc)
+                        self._put(self.now + delay + wait, other, number, rpc)
 
     def _put(self, when: float, receiver: int, sender: int, rpc: RPC | None) -> None:
         heapq.heappush(self._due, (when, next(self._order), receiver, sender, rpc))
