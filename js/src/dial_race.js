@@ -190,7 +190,7 @@ function shownSlider(name, value) {
 }
 
 function ms(seconds) {
-  return seconds >= 10 ? `${seconds.toFixed(1)} s` : `${Math.round(1000 * seconds)} ms`;
+  return seconds >= 1 ? `${seconds.toFixed(2)} s` : `${Math.round(1000 * seconds)} ms`;
 }
 
 export default { render };

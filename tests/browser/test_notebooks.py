@@ -91,3 +91,30 @@ def test_notebook_01_is_used_as_it_says(lab: LabPage) -> None:
     expect(lens.locator(".lab-detail")).to_contain_text("publicKey")
     lab.screenshot("notebook-01-lens")
     assert lab.page_errors == []
+
+
+def test_notebook_02_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "02_transports.ipynb")
+    page = lab.page
+    expect(page.locator(".lab")).to_have_count(2)  # a race and a lens
+    pictures(lab, "notebook-02")
+
+    race = page.locator(".lab").filter(has=page.locator("[data-udp]"))
+    status = race.locator(".lab-verdict")
+    expect(status).to_contain_text("Connected in 101 ms")
+    race.locator("[data-lane='QUIC, IPv6']").select_option("silent")  # task 1
+    expect(status).to_contain_text("Connected in 351 ms")
+    race.locator("[data-udp]").click()  # task 2
+    expect(status).to_contain_text("/tcp/4001")
+    expect(race.locator("[data-of='QUIC, IPv4']")).to_contain_text("called off")
+    race.locator("[data-order='one by one']").click()  # task 3
+    expect(race.locator("[data-of='QUIC, IPv6']")).to_contain_text("failed: TimeoutError")
+    lab.screenshot("notebook-02-race")
+
+    lens = page.locator(".lab").filter(has=page.get_by_role("button", name="step forward"))
+    lens.get_by_label("filter by layer").select_option("negotiation")
+    rows = lens.locator(".lab-row")
+    rows.filter(has_text="na").first.click()
+    expect(lens.locator(".lab-detail")).to_contain_text("length")
+    lab.screenshot("notebook-02-lens")
+    assert lab.page_errors == []
