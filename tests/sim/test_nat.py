@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libp2p_lab import QUIC, TCP, Limits
 from libp2p_lab.errors import DialError, LocalError
+from libp2p_lab.recording import record
 from libp2p_lab.sim import FIREWALL, FULL_CONE, PORT_RESTRICTED, SYMMETRIC, Internet, NatBehaviour
 from libp2p_lab.sim.nat_table import NatTable
 from tests.netns import probe
@@ -83,6 +85,22 @@ def test_tcp_punching_needs_simultaneous_open() -> None:
     lab = Lab(deaf, deaf)
     assert [one["punched"] for one in lab.punch("tcp")] == [False, False]
     lab.net.close()
+
+
+@pytest.mark.parametrize("behaviour", [PORT_RESTRICTED, FIREWALL])
+def test_a_box_may_let_no_datagram_out(behaviour: NatBehaviour) -> None:
+    """QUIC reaches nobody from behind it; TCP does, and the box says why."""
+    with Internet(seed=1) as net:
+        parts: dict[str, Any] = {"transports": lambda: [TCP(), QUIC()]}
+        listen = ["/ip4/11.0.0.1/udp/4001/quic-v1", "/ip4/11.0.0.1/tcp/4001"]
+        alice = net.host("alice", ip="11.0.0.1", listen=listen, **parts)
+        office = net.nat("office", dataclasses.replace(behaviour, blocks_udp=True))
+        bob = net.host("bob", nat=office, listen=[], limits=Limits(dial_timeout=3.0), **parts)
+        with record(net.trace) as log:
+            with pytest.raises(DialError, match="no connection within 3 s"):
+                net.run(bob.connect(alice.addrs[0]))
+            assert net.run(bob.ping(alice.addrs[1])) > 0
+        assert "no UDP here" in {getattr(entry.what, "reason", "") for entry in log}
 
 
 def test_ports_are_preserved_where_they_are_free() -> None:
