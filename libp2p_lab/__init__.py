@@ -47,6 +47,7 @@ from libp2p_lab.host import (
     Ping,
     Service,
     WebRTCDirect,
+    WebTransport,
     known_peers,
 )
 from libp2p_lab.identity import Envelope, KeyPair, Multiaddr, PeerId, PeerRecord, PublicKey
@@ -144,6 +145,7 @@ __all__ = [
     "Verdict",
     "WebRTCDirect",
     "WebSocket",
+    "WebTransport",
     "Yamux",
     "answer",
     "check",

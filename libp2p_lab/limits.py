@@ -103,6 +103,7 @@ class Limits:
     quic_stream_window: int = 1024 * 1024  # unread bytes of one stream; aioquic: 1 MiB at first
     quic_connection_window: int = 16 * 1024 * 1024  # of all streams; go-libp2p: 15 MB
     quic_retry_above: int = 16  # handshakes under way; from then on addresses are validated first
+    webtransport_http: int = 64 * 1024  # bytes of HTTP/3 itself on one connection
 
     # -- webrtc-direct --------------------------------------------------------------------------------------
     webrtc_idle_timeout: float = 30.0  # without a datagram; go-libp2p DefaultFailedTimeout: 30 s

@@ -98,6 +98,7 @@ def newest() -> bool:
 
 def interop() -> bool:
     installed = run(sys.executable, "-m", "tools.install_interop")
+    install_chromium()
     # The other programs fail now and then by themselves: another try tells theirs from ours.
     tries = ("--reruns=2", "--reruns-delay=2")
     return pytest("tests/interop", *tries, *on_all_cores("loadfile")) and installed

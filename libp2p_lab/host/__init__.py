@@ -7,6 +7,9 @@ Read in this order:
     quic.py quic_session.py quic_connection.py quic_endpoint.py    the one that most of the network uses
     webrtc_direct.py webrtc_ice.py webrtc_dtls.py webrtc_sctp.py webrtc_messages.py webrtc_streams.py
     webrtc_connection.py webrtc_endpoint.py    another, by which browsers reach a peer without a domain name
+    webtransport.py webtransport_certificates.py webtransport_session.py webtransport_connection.py    QUIC for
+                   web pages
+    handshake_stream.py    the stream on which those two find out who is there
     swarm.py       all connections of a host
     handlers.py    which function answers which protocol
     host.py        the whole, and what programs use
@@ -24,7 +27,7 @@ Read in this order:
     events.py      what the host tells its trace
 
 Spec pages: connections/README.md, quic/README.md, webrtc/README.md,
-webrtc/webrtc-direct.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
+webrtc/webrtc-direct.md, webtransport/README.md, identify/README.md, ping/ping.md, perf/perf.md, fetch/README.md
 """
 
 from libp2p_lab.host.connection_manager import ConnectionManager
@@ -40,6 +43,7 @@ from libp2p_lab.host.ping import Ping
 from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.service import Service
 from libp2p_lab.host.webrtc_direct import WebRTCDirect
+from libp2p_lab.host.webtransport import WebTransport
 
 __all__ = [
     "QUIC",
@@ -59,5 +63,6 @@ __all__ = [
     "Ping",
     "Service",
     "WebRTCDirect",
+    "WebTransport",
     "known_peers",
 ]

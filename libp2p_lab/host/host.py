@@ -160,6 +160,7 @@ class Host:
             resources=self.resources,
             on_stream=self._accept_stream,
             on_stream_end=report_end,
+            on_addrs_change=self._changed,
             peer_id_of=peer_id_of,
             look_up=look_up,
         )

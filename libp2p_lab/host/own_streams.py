@@ -33,6 +33,7 @@ class HostParts:
         peer_id_of: the name of the peer that holds a key.
         on_stream: to be called with each stream that a remote opens.
         on_stream_end: to be called with each stream that is over, and how it ended.
+        on_addrs_change: to be called when a listener's addresses are not what they were.
     """
 
     key: KeyPair
@@ -43,6 +44,7 @@ class HostParts:
     peer_id_of: Callable[[PublicKey], PeerId]
     on_stream: Callable[[MuxedStream], None]
     on_stream_end: Callable[[MuxedStream, str], None]
+    on_addrs_change: Callable[[], None]
 
 
 class Door(Protocol):

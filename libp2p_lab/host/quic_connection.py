@@ -61,6 +61,8 @@ class QuicLink:
         proven: becomes the remote's peer id, or the reason why there is none.
     """
 
+    transport, security, muxer = "quic-v1", "/tls/1.0.0", PROTOCOL_ID  # as connections name them
+
     def __init__(
         self,
         session: QuicSession,
@@ -182,9 +184,9 @@ class QuicLink:
             local_addr=self.local_addr,
             remote_addr=self.remote_addr,
             direction="outbound" if self.is_dialer else "inbound",
-            transport="quic-v1",
-            security="/tls/1.0.0",
-            muxer=PROTOCOL_ID,
+            transport=self.transport,
+            security=self.security,
+            muxer=self.muxer,
             limited=False,
             opened_at=parts.clock(),
         )
@@ -281,11 +283,11 @@ class QuicConnection(MuxedConnection):
 
     def _why(self) -> LabError | None:
         ended = self._quic.ended
-        if ended is None or self._closed_by_us:
+        if ended is None or self._closed_by_us or self._quic.said_goodbye:
             return None
         text = ended.reason_phrase or f"code {ended.error_code:#x}"
         if self._quic.ended_by_remote:
-            if not ended.error_code:
+            if ended.error_code in self._quic.clean_codes:
                 return None
             return ConnectionLost(f"the remote closed the QUIC connection: {text}")
         if text == "Idle timeout":

@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from typing import Protocol
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic.configuration import QuicConfiguration
@@ -32,6 +33,7 @@ from libp2p_lab.host.quic_connection import QuicConnection, QuicLink
 from libp2p_lab.host.quic_session import QuicSession
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import Limits
 from libp2p_lab.transports.tcp import interfaces
 
 ID_LENGTH = 8  # bytes of a connection id that we choose
@@ -40,17 +42,72 @@ SMALLEST_FIRST = 1200  # bytes of a datagram that may open a connection
 Address = tuple[str, int]
 
 
+class Kind(Protocol):
+    """What runs on a socket: QUIC by itself, or something on top of it."""
+
+    def session(
+        self,
+        settings: QuicConfiguration,
+        limits: Limits,
+        original_cid: bytes | None = None,
+        retry_cid: bytes | None = None,
+    ) -> QuicSession:
+        """A fresh core, as `QuicSession`."""
+        ...
+
+    def link(
+        self,
+        session: QuicSession,
+        endpoint: QuicEndpoint,
+        local_addr: Multiaddr,
+        remote_addr: Multiaddr,
+        parts: HostParts,
+        *,
+        expected: PeerId | None,
+        is_dialer: bool,
+    ) -> QuicLink:
+        """Its driver, as `QuicLink`."""
+        ...
+
+    def address(self, addr: Address) -> Multiaddr:
+        """Somebody's address."""
+        ...
+
+    def listening(self, addr: Address) -> Multiaddr:
+        """Ours, as others must know it to dial us."""
+        ...
+
+
+class QuicKind:
+    """QUIC by itself."""
+
+    session = staticmethod(QuicSession)
+    link = staticmethod(QuicLink)
+
+    def address(self, addr: Address) -> Multiaddr:
+        """As `Kind.address`."""
+        return to_multiaddr(addr)
+
+    listening = address
+
+
 class QuicEndpoint(asyncio.DatagramProtocol):
     """A UDP socket with QUIC on it.
 
     Args:
         parts: of the host.
         client, server: aioquic's settings for either side.
+        kind: what runs on it.
     """
 
     def __init__(
-        self, parts: HostParts, client: QuicConfiguration, server: QuicConfiguration
+        self,
+        parts: HostParts,
+        client: QuicConfiguration,
+        server: QuicConfiguration,
+        kind: Kind,
     ) -> None:
+        self._kind = kind
         self.parts = parts
         self.links: dict[bytes, QuicLink] = {}
         self.door: Door | None = None  # while we listen
@@ -110,7 +167,7 @@ class QuicEndpoint(asyncio.DatagramProtocol):
     def addrs(self) -> Sequence[Multiaddr]:
         """Where it listens, each interface's address in place of a wildcard."""
         host, port = self.sockname
-        return [to_multiaddr((ip, port)) for ip in interfaces(host)]
+        return [self._kind.listening((ip, port)) for ip in interfaces(host)]
 
     def reaches(self, host: str) -> bool:
         """Whether datagrams from this socket can go to `host` (an IP address)."""
@@ -175,12 +232,12 @@ class QuicEndpoint(asyncio.DatagramProtocol):
     def _accept(
         self, cid: bytes, original: bytes, retried: bytes | None, source: Address
     ) -> QuicLink | None:
-        remote = to_multiaddr(source)
+        remote = self._kind.address(source)
         assert self.door is not None
         if self.door.admit(remote) is not None:
             return None
-        session = QuicSession(self._server, self.parts.limits, original, retried)
-        link = QuicLink(
+        session = self._kind.session(self._server, self.parts.limits, original, retried)
+        link = self._kind.link(
             session,
             self,
             self._local_addr(source[0]),
@@ -219,8 +276,8 @@ class QuicEndpoint(asyncio.DatagramProtocol):
         self, host: str, port: int, remote: Multiaddr, expected: PeerId | None, number: int
     ) -> QuicConnection:
         """Connect from this socket. The caller sets the time limit."""
-        session = QuicSession(self._client, self.parts.limits)
-        link = QuicLink(
+        session = self._kind.session(self._client, self.parts.limits)
+        link = self._kind.link(
             session,
             self,
             self._local_addr(host),
@@ -245,7 +302,7 @@ class QuicEndpoint(asyncio.DatagramProtocol):
             remote = ipaddress.ip_address(remote_host)
             if remote.is_loopback:
                 host = remote_host
-        return to_multiaddr((host, port))
+        return self._kind.address((host, port))
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -284,6 +341,7 @@ async def bind(
     server: QuicConfiguration,
     host: str,
     port: int,
+    kind: Kind | None = None,
 ) -> QuicEndpoint:
     """Open a socket.
 
@@ -291,6 +349,8 @@ async def bind(
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     _, endpoint = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: QuicEndpoint(parts, client, server), local_addr=(host, port), family=family
+        lambda: QuicEndpoint(parts, client, server, kind or QuicKind()),
+        local_addr=(host, port),
+        family=family,
     )
     return endpoint

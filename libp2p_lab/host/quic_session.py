@@ -88,18 +88,26 @@ class _Intake:
 class _Quic(QuicConnection):
     """aioquic's connection, with windows of our own."""
 
-    def __init__(self, limits: Limits, intake: dict[int, _Intake], **options: object) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        intake: dict[int, _Intake],
+        asks_certificate: bool,
+        one_way_streams: int,
+        **options: object,
+    ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self._limits = limits
+        self._asks_certificate = asks_certificate
         self._intake = intake
         self.consumed = 0  # of all streams
         streams = self._local_max_streams_bidi
         streams.value = streams.sent = limits.quic_streams
-        self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 0
+        self._local_max_streams_uni.value = self._local_max_streams_uni.sent = one_way_streams
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
-        if not self._is_client:
+        if not self._is_client and self._asks_certificate:
             self.tls._request_client_certificate = True
 
     def _write_stream_limits(self, builder, space, stream) -> None:  # type: ignore[no-untyped-def]
@@ -149,7 +157,15 @@ class QuicSession:
         limits: windows and streams.
         original_cid: server: the connection id that the client invented for us.
         retry_cid: server: the one that we gave it in a retry.
+        asks_certificate: server: whether the client must show a certificate.
+        one_way_streams: how many the remote may open; libp2p has none.
+
+    Attributes:
+        said_goodbye: whether the remote has ended it in a way of its own, above QUIC.
     """
+
+    reset_code = 0  # of our RESET_STREAM and STOP_SENDING
+    clean_codes: tuple[int, ...] = (0,)  # by which a remote closes a connection that went well
 
     def __init__(
         self,
@@ -157,17 +173,23 @@ class QuicSession:
         limits: Limits,
         original_cid: bytes | None = None,
         retry_cid: bytes | None = None,
+        *,
+        asks_certificate: bool = True,
+        one_way_streams: int = 0,
     ) -> None:
         self._intake: dict[int, _Intake] = {}
         self._quic = _Quic(
             limits,
             self._intake,
+            asks_certificate,
+            one_way_streams,
             configuration=configuration,
             original_destination_connection_id=original_cid,
             retry_source_connection_id=retry_cid,
         )
         self._limits = limits
         self._is_client = configuration.is_client
+        self.said_goodbye = False
         self._ping_sent_at: dict[int, float] = {}
 
     # -- datagrams --------------------------------------------------------------------------------------------
@@ -206,27 +228,31 @@ class QuicSession:
     def _events(self, now: float) -> list[QuicEvent]:
         found: list[QuicEvent] = []
         while (event := self._quic.next_event()) is not None:
-            match event:
-                case quic_events.StreamDataReceived(data, end, stream_id):
-                    self._receive(stream_id, data, end, found)
-                case quic_events.StreamReset(stream_id=stream_id):
-                    # After our STOP_SENDING it is only the answer to that.
-                    if self._open_if_new(stream_id, found).reading:
-                        found.append(ResetReceived(stream_id))
-                    self._stop_counting(stream_id)
-                case quic_events.StopSendingReceived(stream_id=stream_id):
-                    self._open_if_new(stream_id, found)
-                    found.append(ReadingStopped(stream_id))
-                case quic_events.HandshakeCompleted():
-                    found.append(HandshakeDone())
-                case quic_events.ConnectionIdIssued(connection_id):
-                    found.append(AddressIssued(connection_id))
-                case quic_events.ConnectionIdRetired(connection_id):
-                    found.append(AddressRetired(connection_id))
-                case quic_events.PingAcknowledged(uid):
-                    sent_at = self._ping_sent_at.pop(uid, now)
-                    found.append(PongReceived(now - sent_at))
+            self._take(event, now, found)
         return found
+
+    def _take(self, event: quic_events.QuicEvent, now: float, found: list[QuicEvent]) -> None:
+        """What an event of aioquic's means to us."""
+        match event:
+            case quic_events.StreamDataReceived(data, end, stream_id):
+                self._receive(stream_id, data, end, found)
+            case quic_events.StreamReset(stream_id=stream_id):
+                # After our STOP_SENDING it is only the answer to that.
+                if self._open_if_new(stream_id, found).reading:
+                    found.append(ResetReceived(stream_id))
+                self._stop_counting(stream_id)
+            case quic_events.StopSendingReceived(stream_id=stream_id):
+                self._open_if_new(stream_id, found)
+                found.append(ReadingStopped(stream_id))
+            case quic_events.HandshakeCompleted():
+                found.append(HandshakeDone())
+            case quic_events.ConnectionIdIssued(connection_id):
+                found.append(AddressIssued(connection_id))
+            case quic_events.ConnectionIdRetired(connection_id):
+                found.append(AddressRetired(connection_id))
+            case quic_events.PingAcknowledged(uid):
+                sent_at = self._ping_sent_at.pop(uid, now)
+                found.append(PongReceived(now - sent_at))
 
     def _receive(self, stream_id: int, data: bytes, end: bool, found: list[QuicEvent]) -> None:
         intake = self._open_if_new(stream_id, found)
@@ -331,7 +357,7 @@ class QuicSession:
         stream = self._quic._streams.get(stream_id)
         if stream is not None:
             if not stream.sender.is_finished:
-                self._quic.reset_stream(stream_id, 0)
+                self._quic.reset_stream(stream_id, self.reset_code)
             self.stop_reading(stream_id)
 
     def accept(self, stream_id: int) -> None:
@@ -341,7 +367,7 @@ class QuicSession:
         """As `MuxerSession.stop_reading`."""
         stream = self._quic._streams.get(stream_id)
         if stream is not None and not stream.receiver.is_finished:
-            self._quic.stop_stream(stream_id, 0)
+            self._quic.stop_stream(stream_id, self.reset_code)
         self._stop_counting(stream_id)
 
     def consumed(self, stream_id: int, n: int, now: float = 0.0) -> None:

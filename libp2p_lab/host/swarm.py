@@ -68,6 +68,7 @@ class Swarm:
         on_stream: called with each stream that a remote opens, and what it is counted as, which whoever takes the
             stream must close; it must return at once.
         on_stream_end: called with each stream that is over, and how it ended.
+        on_addrs_change: called when a listener's addresses are not what they were.
         look_up: gives the text records for dnsaddr.
         peer_id_of: the name of the peer that holds a key.
     """
@@ -84,6 +85,7 @@ class Swarm:
         resources: ResourceManager,
         on_stream: Callable[[MuxedStream, StreamClaim], None],
         on_stream_end: Callable[[MuxedStream, str], None],
+        on_addrs_change: Callable[[], None],
         look_up: LookUpText = look_up_text,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
@@ -100,6 +102,7 @@ class Swarm:
         self._resources = resources
         self._hand_on_stream = on_stream
         self._report_stream_end = on_stream_end
+        self._on_addrs_change = on_addrs_change
         self._look_up = look_up
         self._backoff = Backoff(limits)
         self._peer_id_of = peer_id_of
@@ -126,6 +129,7 @@ class Swarm:
             self._peer_id_of,
             self._on_stream,
             self._on_stream_end,
+            self._on_addrs_change,
         )
 
     # -- listening ------------------------------------------------------------------------------------------

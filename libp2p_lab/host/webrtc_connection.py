@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from typing import assert_never, cast
 
@@ -29,6 +28,7 @@ from libp2p_lab.errors import (
     LimitExceeded,
     RemoteError,
 )
+from libp2p_lab.host.handshake_stream import HandshakeStream
 from libp2p_lab.host.own_streams import HostParts
 from libp2p_lab.host.webrtc_dtls import DtlsCertificate, DtlsSession, certhash
 from libp2p_lab.host.webrtc_ice import Answered, IceAgent
@@ -54,16 +54,12 @@ from libp2p_lab.multiplexing.connection import ConnectionInfo
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import (
-    DataReceived,
     MuxerSession,
-    ResetReceived,
     SessionFailed,
-    WriteClosed,
 )
 from libp2p_lab.security.noise import PROTOCOL_ID as NOISE
 from libp2p_lab.security.noise import Noise
 from libp2p_lab.trace import Probe
-from libp2p_lab.transports.signal import Signal
 from libp2p_lab.wire.byte_stream import Buffer, ByteStream
 
 PROLOGUE = b"libp2p-webrtc-noise:"
@@ -131,7 +127,7 @@ class WebRtcLink:
         self._own = own
         self._certhashes = certhashes
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._handshake = HandshakeChannel(self)
+        self._handshake = HandshakeStream(self.streams, HANDSHAKE, self.transmit)
         self._early: list[StreamEvent] = []  # of streams, before there is a connection
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
@@ -371,69 +367,6 @@ class WebRtcLink:
         self._handshake.fail(loss)
         if self.connection is not None:
             self.connection.over()
-
-
-class HandshakeChannel:
-    """Channel 0 as a `ByteStream`, for as long as the handshake takes."""
-
-    def __init__(self, link: WebRtcLink) -> None:
-        self._link = link
-        self._chunks: deque[bytes] = deque()
-        self._readable = Signal()
-        self._has_ended = False
-        self._error: LabError | None = None
-
-    def take(self, event: StreamEvent) -> None:
-        """An event of this channel."""
-        match event:
-            case DataReceived(_, data):
-                self._chunks.append(data)
-            case WriteClosed() | ResetReceived():
-                self._has_ended = True
-            case _:
-                pass
-        self._readable.notify()
-
-    def fail(self, error: LabError) -> None:
-        """The connection is over."""
-        self._error = error
-        self._readable.notify()
-
-    async def read(self, n: int = -1) -> bytes:
-        """As `ByteStream.read`, for `n` above 0."""
-        while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._has_ended:
-                return b""
-            await self._readable.wait()
-        chunk = self._chunks.popleft()
-        if len(chunk) > n:
-            self._chunks.appendleft(chunk[n:])
-        chunk = chunk[:n]
-        self._link.streams.consumed(HANDSHAKE, len(chunk))
-        return chunk
-
-    async def write(self, data: Buffer) -> None:
-        """As `ByteStream.write`; a handshake is too short for back pressure."""
-        if self._error is not None:
-            raise self._error
-        self._link.streams.send(HANDSHAKE, data)
-        self._link.transmit()
-
-    async def close_write(self) -> None:
-        """As `ByteStream.close_write`."""
-        self._link.streams.close_write(HANDSHAKE)
-        self._link.transmit_soon()
-
-    async def close(self) -> None:
-        """As `ByteStream.close`."""
-        await self.close_write()
-
-    async def reset(self) -> None:
-        """As `ByteStream.reset`."""
-        self._link.streams.reset(HANDSHAKE)
-        self._link.transmit_soon()
 
 
 class WebRtcConnection(MuxedConnection):

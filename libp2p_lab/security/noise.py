@@ -359,11 +359,15 @@ class Noise:
         ephemeral: gives the fresh key of each handshake; only simulations replace it.
         early_muxers: False leaves the list of muxers out of the handshake, as rust-libp2p does.
         prologue: what both sides must know beforehand; empty but for WebRTC.
+        certhashes: as the responder on WebTransport, the hashes of our certificates, which we tell.
+        known_certhash: as the initiator on WebTransport, one that the remote must tell.
         peer_id_of: the name of the peer that holds a key; only exercises replace it.
     """
 
     __slots__ = (
+        "_certhashes",
         "_ephemeral",
+        "_known_certhash",
         "_payloads",
         "_peer_id_of",
         "_prologue",
@@ -380,6 +384,8 @@ class Noise:
         ephemeral: Callable[[], X25519PrivateKey] | None = None,
         early_muxers: bool = True,
         prologue: bytes = b"",
+        certhashes: tuple[bytes, ...] = (),
+        known_certhash: bytes | None = None,
         peer_id_of: Callable[[PublicKey], PeerId] = PeerId.from_public_key,
     ) -> None:
         self._ephemeral = ephemeral if ephemeral is not None else _fresh_key
@@ -387,6 +393,8 @@ class Noise:
         self._static_public = self._static.public_key().public_bytes_raw()
         self.early_muxers = early_muxers
         self._prologue = prologue
+        self._certhashes = certhashes
+        self._known_certhash = known_certhash
         self._peer_id_of = peer_id_of
         self._payloads: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
 
@@ -417,6 +425,11 @@ class Noise:
             # The responder proves itself first: refuse the wrong one before we show who we are.
             if expected_peer is not None and remote_peer != expected_peer:
                 raise PeerIdMismatch(str(expected_peer), str(remote_peer))
+            if self._known_certhash not in (None, *theirs.webtransport_certhashes):
+                raise HandshakeFailed(
+                    "the remote does not call this connection's certificate its own: "
+                    "somebody may sit in between"
+                )
             await _send(raw, handshake, ours, probe)
             muxer = choose_muxer(offered, theirs.stream_muxers)
         else:
@@ -437,7 +450,7 @@ class Noise:
         payload = self._payloads.get((identity, muxers))
         if payload is None:
             signature = key.sign(SIGNATURE_PREFIX + self._static_public)
-            payload = HandshakePayload(identity, signature, muxers).encode()
+            payload = HandshakePayload(identity, signature, muxers, self._certhashes).encode()
             self._payloads[identity, muxers] = payload
         return payload
 

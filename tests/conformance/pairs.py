@@ -13,6 +13,7 @@ from libp2p_lab.host.host import Host
 from libp2p_lab.host.own_streams import PeerTransport
 from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.webrtc_direct import WebRTCDirect
+from libp2p_lab.host.webtransport import WebTransport
 from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
@@ -245,6 +246,7 @@ async def host_pair(
             await theirs.reset()
 
 
+WEBTRANSPORT = "/ip4/127.0.0.1/udp/0/quic-v1/webtransport"
 WEBRTC = "/ip4/127.0.0.1/udp/0/webrtc-direct"
 
 #: Every kind by name.
@@ -266,6 +268,10 @@ PAIRS: dict[str, MakeEnds] = {
     "quic": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1"),
     "quic over ip6": partial(host_pair, "/ip6/::1/udp/0/quic-v1"),
     "quic from the listener": partial(host_pair, "/ip4/127.0.0.1/udp/0/quic-v1", opener=1),
+    "webtransport": partial(host_pair, WEBTRANSPORT, transport=WebTransport),
+    "webtransport from the listener": partial(
+        host_pair, WEBTRANSPORT, opener=1, transport=WebTransport
+    ),
     "webrtc": partial(host_pair, WEBRTC, transport=WebRTCDirect),
     "webrtc over ip6": partial(host_pair, "/ip6/::1/udp/0/webrtc-direct", transport=WebRTCDirect),
     "webrtc from the listener": partial(host_pair, WEBRTC, opener=1, transport=WebRTCDirect),

@@ -22,6 +22,7 @@ from libp2p_lab import (
     Ping,
     Plaintext,
     WebRTCDirect,
+    WebTransport,
     Yamux,
 )
 from libp2p_lab import WebSocket as WS
@@ -46,10 +47,12 @@ STACKS = [
     ("tcp", "tls", "mplex", PSK),
     ("quic", "", "", None),
     ("webrtc-direct", "", "", None),
+    ("webtransport", "", "", None),
 ]
 OF_ITS_OWN = {  # what brings its own security and streams
     "quic": (QUIC, "/ip4/127.0.0.1/udp/0/quic-v1"),
     "webrtc-direct": (WebRTCDirect, "/ip4/127.0.0.1/udp/0/webrtc-direct"),
+    "webtransport": (WebTransport, "/ip4/127.0.0.1/udp/0/quic-v1/webtransport"),
 }
 
 

@@ -41,6 +41,7 @@ def sessions(limits: Limits):
             PeerId.from_public_key,
             lambda stream: None,
             lambda stream, how: None,
+            lambda: None,
         )
         settings.append(_configure(parts))
     client = QuicSession(settings[0][0], limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 
 import pytest
 
@@ -96,11 +97,12 @@ async def test_nobody_is_there() -> None:
 
 async def test_a_dial_that_is_given_up_leaves_nothing() -> None:
     async with host((ANY,)) as alice, host() as bob:
-        dial = asyncio.create_task(bob.connect(alice.addrs[0]))
-        await asyncio.sleep(0.02)
-        dial.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await dial
+        for wait in (0.0, 0.01, 0.03):
+            dial = asyncio.create_task(bob.connect(alice.addrs[0]))
+            await asyncio.sleep(wait)
+            dial.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await dial  # on a fast machine it may be done by now
     # and the fixture looks for tasks, sockets and timers
 
 
@@ -182,7 +184,7 @@ async def test_a_stream_that_nobody_reads_does_not_hold_up_the_others_for_ever()
         done.set()
 
 
-async def test_a_wrong_certificate_is_refused() -> None:
+async def test_s51_a_wrong_certificate_is_refused() -> None:
     """S51: the certificate's hash must be the one in the address."""
     async with host((ANY,)) as alice, host() as bob:
         text = str(alice.addrs[0])

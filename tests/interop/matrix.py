@@ -20,6 +20,7 @@ HEAD = """\
 Each line is a test: dial, identify, ping, a large transfer each way with half close, a hundred streams at once, reset.
 `tests/interop/test_matrix.py` writes the lines anew and fails where one has changed.
 py-libp2p dials /tls/ws under its older name, /wss; by the newer it fails to.
+In a browser (Chromium) it is `tests/interop/test_browser.py`.
 
 | peer | transport | security | muxer | we dial | they dial |
 | --- | --- | --- | --- | --- | --- |
@@ -32,8 +33,10 @@ TRANSPORTS = {
     "wss": "/ip4/127.0.0.1/tcp/0/tls/ws",
     "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
     "webrtc-direct": "/ip4/127.0.0.1/udp/0/webrtc-direct",
+    "webtransport": "/ip4/127.0.0.1/udp/0/quic-v1/webtransport",
 }
-OF_THEIR_OWN = {"quic": PEERS, "webrtc-direct": ("js",)}  # security and streams, and who has them
+# Security and streams, and who has them. WebTransport is for browsers alone.
+OF_THEIR_OWN = {"quic": PEERS, "webrtc-direct": ("js",), "webtransport": ()}
 SECURITY: dict[str, Any] = {"noise": lab.Noise, "tls": lab.TLS}
 MUXERS: dict[str, Any] = {"yamux": lab.Yamux, "mplex": lab.Mplex}
 
@@ -62,7 +65,7 @@ class Row:
         return self.line("", "").rstrip("\n |") + " |"
 
 
-ROWS = [
+MET_ROWS = [
     Row(*row)
     for row in itertools.product(PEERS, TRANSPORTS, SECURITY, MUXERS)
     if row[1] not in OF_THEIR_OWN
@@ -71,6 +74,12 @@ ROWS = [
     for transport, kinds in OF_THEIR_OWN.items()
     for kind in kinds
 ]
+# test_browser.py fills in these.
+BROWSER_ROWS = [
+    Row("browser", transport, "its own", "its own")
+    for transport in ("webrtc-direct", "webtransport")
+]
+ROWS = MET_ROWS + BROWSER_ROWS
 
 
 def expected(row: Row) -> str:

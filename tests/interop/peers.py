@@ -37,7 +37,11 @@ async def py_peer(**options: Any) -> ForeignPeer:
 PEERS = {"js": js_peer, "py": py_peer}
 
 # What runs at the other end. Where one of these changes, look at the tables of what it cannot do again.
-VERSIONS = {"js": ("js-libp2p", "3.3.11"), "py": ("py-libp2p", "0.8.1")}
+VERSIONS = {
+    "js": ("js-libp2p", "3.3.11"),
+    "py": ("py-libp2p", "0.8.1"),
+    "browser": ("js-libp2p", "3.3.11", "in a browser"),
+}
 AGENTS = {"js": "js-libp2p/3.3.11 node/", "py": "py-libp2p/0.8.1"}
 
 

@@ -20,7 +20,7 @@ from libp2p_lab.errors import DialError, LabError, StreamReset
 from libp2p_lab.foreign import ForeignError
 from libp2p_lab.host.events import StreamEnded
 from tests.interop import matrix
-from tests.interop.matrix import ROWS, WORKS, Row
+from tests.interop.matrix import MET_ROWS, ROWS, WORKS, Row
 from tests.interop.meeting import DIALERS, Meeting, MiB, echo, meet
 from tests.interop.peers import AGENTS, PEERS
 
@@ -72,7 +72,7 @@ def our_transport(name: str, certificate: tuple[str, str], folder: Path) -> Any:
     }[name]()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", MET_ROWS, ids=str)
 async def test_row(row, certificate, tmp_path, monkeypatch):
     listen = matrix.TRANSPORTS[row.transport]
     parts: dict[str, Any] = {"listen": [listen]}
