@@ -22,6 +22,7 @@ class Limits:
     dns_look_ups: int = 64  # for one address, whatever its names lead to
     dns_records: int = 100  # of one dnsaddr that are looked at
     dial_private_delay: float = 0.03  # head start within the local network; go-libp2p: 30 ms
+    dial_webrtc_delay: float = 1.0  # head start of all others over WebRTC-direct; go-libp2p: 1 s
     dial_relay_delay: float = 0.5  # head start of what is direct over what is relayed; go-libp2p
     dial_backoff: float = 5.0  # before a known address that failed is tried again; go-libp2p: 5 s
     dial_backoff_max: float = 300.0  # after many failures; go-libp2p: 5 min

@@ -2,8 +2,8 @@
 
 Ranked as go-libp2p does it, for the same reasons. Private and public addresses race side by side. Within each: QUIC
 before TCP, for it needs fewer round trips; IPv6 before IPv4, as in "happy eyeballs" (RFC 8305); low ports first, for a
-high one is often a NAT's. Each address gets a head start over the next; one that fails gives its place to the next at
-once. Relayed addresses come last. The losers are cancelled.
+high one is often a NAT's; WebRTC, the slowest, last. Each address gets a head start over the next; one that fails gives
+its place to the next at once. Relayed addresses come last. The losers are cancelled.
 
 An address that failed is left alone for a while, unless it was asked for by name.
 """
@@ -48,16 +48,20 @@ def rank(addrs: Sequence[Multiaddr], limits: Limits) -> list[Start]:
     offset = limits.dial_relay_delay if direct else 0.0
     starts = [
         *(Start(addr, 0.0) for addr in elsewhere),
-        *_rank_group(private, limits.dial_private_delay, 0.0),
-        *_rank_group(public, limits.dial_attempt_delay, 0.0),
-        *_rank_group(relayed, limits.dial_attempt_delay, offset),
+        *_rank_group(private, limits.dial_private_delay, 0.0, limits.dial_webrtc_delay),
+        *_rank_group(public, limits.dial_attempt_delay, 0.0, limits.dial_webrtc_delay),
+        *_rank_group(relayed, limits.dial_attempt_delay, offset, limits.dial_webrtc_delay),
     ]
     starts.sort(key=lambda start: start.delay)
     return starts[: limits.max_addresses_dialed]
 
 
-def _rank_group(addrs: Sequence[Multiaddr], delay: float, offset: float) -> list[Start]:
-    """QUIC, then TCP; of each the best of IPv6, the best of IPv4, then all others together."""
+def _rank_group(
+    addrs: Sequence[Multiaddr], delay: float, offset: float, webrtc_delay: float
+) -> list[Start]:
+    """QUIC, then TCP; of each the best of IPv6, the best of IPv4, then all others together. WebRTC last."""
+    webrtc = [addr for addr in addrs if "webrtc-direct" in addr.names]
+    addrs = [addr for addr in addrs if addr not in webrtc]
     starts: list[Start] = []
     for kind in ("udp", "tcp"):
         lanes = sorted((addr for addr in addrs if kind in addr.names), key=_preference)
@@ -68,7 +72,9 @@ def _rank_group(addrs: Sequence[Multiaddr], delay: float, offset: float) -> list
             starts.append(Start(addr, offset + step * delay))
         offset = starts[-1].delay + delay
     ranked = {start.addr for start in starts}
-    return starts + [Start(addr, offset) for addr in addrs if addr not in ranked]
+    starts += [Start(addr, offset) for addr in addrs if addr not in ranked]
+    last = starts[-1].delay + webrtc_delay if starts else offset
+    return starts + [Start(addr, last) for addr in webrtc]
 
 
 def _alternate(lanes: list[Multiaddr]) -> list[Multiaddr]:

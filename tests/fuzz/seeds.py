@@ -9,6 +9,8 @@ import hashlib
 
 from libp2p_lab.host.fetch import FetchRequest, FetchResponse, Status
 from libp2p_lab.host.identify import IdentifyMessage
+from libp2p_lab.host.webrtc_messages import Flag as WebRtcFlag
+from libp2p_lab.host.webrtc_messages import Message as WebRtcMessage
 from libp2p_lab.identity import KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
@@ -58,6 +60,12 @@ def seeds() -> dict[str, list[bytes]]:
     identify = IdentifyMessage(
         public, tuple(map(bytes, addrs)), ("/a", "/b"), bytes(addrs[0]), "v", "agent", sealed
     )
+    hello, fin = WebRtcMessage(data=b"hello").encode(), WebRtcMessage(WebRtcFlag.FIN).encode()
+    webrtc = (  # a channel is opened, used, half closed and closed
+        bytes((2, 12 << 2)) + bytes((3,)) + bytes(11)
+        + bytes((2, len(hello) << 2 | 1)) + hello
+        + bytes((2 | 0x80, len(fin) << 2 | 1)) + fin
+    )  # fmt: skip
     return {
         "varint": [varint.encode(n) for n in (0, 127, 128, 300, (1 << 63) - 1)],
         "protobuf": [public, sealed, rpc.encode()],
@@ -86,6 +94,9 @@ def seeds() -> dict[str, list[bytes]]:
         "yamux_dialer": [yamux, WindowUpdate(2, 1, 0).encode() + WindowUpdate(1, 2, 5).encode()],
         "mplex_frame": [MplexFrame(3, Flag(2), b"x").encode()],
         "mplex": [mplex],
+        "webrtc_message": [hello[1:], fin[1:], b""],
+        "webrtc_reader": [hello + fin + hello],
+        "webrtc_streams": [webrtc, webrtc.replace(b"hello", b"reset"), webrtc + webrtc],
         "identify": [identify.encode()],
         "fetch_request": [FetchRequest(b"key").encode()],
         "fetch_response": [FetchResponse(Status.OK, b"value").encode()],

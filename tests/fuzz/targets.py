@@ -21,6 +21,9 @@ from libp2p_lab.errors import (
 )
 from libp2p_lab.host.fetch import FetchRequest, FetchResponse
 from libp2p_lab.host.identify import IdentifyMessage
+from libp2p_lab.host.webrtc_messages import Message as WebRtcMessage
+from libp2p_lab.host.webrtc_messages import MessageReader
+from libp2p_lab.host.webrtc_streams import BINARY, CONTROL, WebRtcStreams
 from libp2p_lab.identity import Envelope, Multiaddr, PeerId, PeerRecord, PublicKey
 from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing import YamuxSession, mplex_frames, yamux_frames
@@ -206,6 +209,48 @@ def session(make: Callable[[Limits], MuxerSession]) -> Target:
     return target
 
 
+def webrtc_reader(data: bytes) -> None:
+    def run(pieces: list[bytes]) -> object:
+        reader = MessageReader()
+        found: list[object] = []
+        try:
+            for piece in pieces:
+                found += reader.feed(piece)
+        except REFUSED as error:
+            return type(error)  # what came before it in the same piece is lost with the connection
+        return found
+
+    assert run([data]) == run(cut(data))
+
+
+def webrtc_streams(data: bytes) -> None:
+    """Of each message the first byte says on which channel, the second what it is and how long."""
+    core = WebRtcStreams(is_dialer=False, limits=Limits(webrtc_streams=4))
+    core.send(core.open_stream(), b"ours")
+    while len(data) >= 2:
+        on, kind = data[0], data[1]
+        piece, data = data[2 : 2 + (kind >> 2)], data[2 + (kind >> 2) :]
+        protocol = (CONTROL, BINARY, BINARY, 51)[kind % 4]
+        stream_id = on % 8
+        for event in core.receive(stream_id, protocol, piece):
+            match event:
+                case StreamOpened(stream_id):
+                    core.send(stream_id, b"answer")
+                case DataReceived(stream_id, part):
+                    core.consumed(stream_id, len(part))
+                    if part[:1] == b"r":
+                        core.reset(stream_id)
+                    elif part[:1] == b"s":
+                        core.stop_reading(stream_id)
+                        core.close_write(stream_id)
+                case _:
+                    pass
+        if on & 0x80:
+            core.channel_reset(on % 8)
+        core.next_command()
+        assert core.unread >= 0
+
+
 def negotiation(data: bytes) -> None:
     """Lines are what newlines part; both sides take them until they refuse."""
     for side in (Initiator(["/a", "/b"]), Responder(["/a", "/b"])):
@@ -252,6 +297,9 @@ TARGETS: dict[str, Target] = {
     "yamux_dialer": session(lambda limits: YamuxSession(is_dialer=True, limits=limits)),
     "mplex_frame": decoder(lambda data: mplex_frames.decode(data)[0], encode_it),
     "mplex": session(lambda limits: MplexSession(is_dialer=False, limits=limits)),
+    "webrtc_message": decoder(WebRtcMessage.decode, without_length),
+    "webrtc_reader": webrtc_reader,
+    "webrtc_streams": webrtc_streams,
     "identify": decoder(IdentifyMessage.decode, encode_it),
     "fetch_request": decoder(FetchRequest.decode, encode_it),
     "fetch_response": decoder(FetchResponse.decode, encode_it),

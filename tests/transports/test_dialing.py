@@ -49,6 +49,21 @@ def test_private_addresses_race_apart_and_with_smaller_steps() -> None:
     ]
 
 
+def test_webtransport_behind_quic_and_webrtc_last() -> None:
+    webrtc, web = (
+        "/ip4/1.2.3.4/udp/4001/webrtc-direct",
+        "/ip4/1.2.3.4/udp/4001/quic-v1/webtransport",
+    )
+    others = ("/ip4/1.2.3.4/udp/4001/quic-v1", "/ip4/1.2.3.4/tcp/4001")
+    assert ranked(webrtc, web, *others) == [
+        (others[0], 0.0),
+        (web, 0.25),
+        (others[1], 0.5),
+        (webrtc, 1.5),
+    ]
+    assert ranked(webrtc, webrtc.replace("1.2.3.4", "1.2.3.5"))[0] == (webrtc, 0.0)
+
+
 def test_low_ports_first_then_all_others_together() -> None:
     assert ranked(*(f"/ip4/1.2.3.4/tcp/{port}" for port in (50000, 4001, 30000))) == [
         ("/ip4/1.2.3.4/tcp/4001", 0.0),
@@ -72,7 +87,16 @@ ADDRS = st.builds(
     st.sampled_from(["/ip4/1.2.3.4", "/ip4/10.0.0.1", "/ip6/::1", "/ip6/2600::1"]),
     st.builds(
         lambda text, port: text.format(port),
-        st.sampled_from(["/tcp/{}", "/tcp/{}/ws", "/udp/{}/quic-v1", "/udp/{}", "/sctp/{}"]),
+        st.sampled_from(
+            [
+                "/tcp/{}",
+                "/tcp/{}/ws",
+                "/udp/{}/quic-v1",
+                "/udp/{}/webrtc-direct",
+                "/udp/{}",
+                "/sctp/{}",
+            ]
+        ),
         st.integers(1, 65535),
     ),
 )
