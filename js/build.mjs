@@ -21,6 +21,7 @@ await build({
     "src/check_panel.js",
     "src/stream_scope.js",
     "src/timeline.js",
+    "src/resource_meter.js",
     "src/lab.css",
   ],
   outdir: path.resolve(target),

@@ -162,8 +162,11 @@ class ResourceManager:
 
     def scopes(self) -> list[tuple[ScopeKind, str, Usage]]:
         """Every scope that is in use by kind and name; the system's and the transient one always."""
-        scopes = (self.system, self.transient, *self._named.values())
-        return [(scope.kind, scope.name, scope.usage()) for scope in scopes]
+        return [(scope.kind, scope.name, scope.usage()) for scope in self.accounts()]
+
+    def accounts(self) -> list[Scope]:
+        """The same scopes themselves, with what each allows; to look at, not to change."""
+        return [self.system, self.transient, *self._named.values()]
 
     # -- claims call these ------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@
     slow_reader()          two pairs of peers for it: a reader that stops, under yamux and under mplex
     first_byte()           a recorded connection for a timeline, from its first packet on
     DialRace()             one dial to many addresses as a race; break one and see it change
+    ResourceMeter(peer)    what others use of a peer, scope by scope, and what its limits refused
     KeyLab()               from a key to a peer id, byte by byte
     HandshakeStepper()     Noise, TLS and plaintext, one message at a time, on live bytes
     StackBuilder(peer)     the layers of a peer as tiles; take one out and see what fails
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         mesh_source,
         mesh_view,
         network_map,
+        resource_meter,
         score_board,
         slow_reader_bench,
         sources,
@@ -244,6 +246,15 @@ def DialRace(
     from libp2p_lab.widgets.dial_race import DialRace as Widget
 
     return Widget(source, scene)
+def ResourceMeter(source: sources.Source) -> resource_meter.ResourceMeter:
+    """What others use of live hosts, scope by scope, beside what they may; and whom the limits refused.
+
+    Args:
+        source: a host, several, a mapping from names to hosts, or a simulated internet.
+    """
+    from libp2p_lab.widgets.resource_meter import ResourceMeter as Widget
+
+    return Widget(source)
 
 
 def KeyLab(key: KeyPair | PublicKey | None = None) -> key_lab.KeyLab:

@@ -120,3 +120,40 @@ def test_a_timeline_is_compared_scrubbed_and_opened(lab: LabPage, lab_server: La
     page.locator("summary").click()
     expect(page.locator("details tbody tr").first).to_contain_text("bob")
     assert lab.page_errors == []
+
+
+METER = """\
+import libp2p_lab as lab
+
+limits = lab.Limits(max_connections_inbound=2)
+alice = await lab.spawn(limits=limits)
+crowd = [await lab.spawn(listen=[]) for _ in range(3)]
+meter = lab.widgets.ResourceMeter({"alice": alice, "ben": crowd[0]})
+display(meter)
+for one in crowd:
+    try:
+        await one.ping(alice.addrs[0])
+    except lab.DialError:
+        pass
+"""
+
+
+def test_a_meter_shows_what_is_used_and_who_was_refused(
+    lab: LabPage, lab_server: LabServer
+) -> None:
+    assert lab.run_all(write_notebook(lab_server.root, "meter.ipynb", METER)) == []
+    page = lab.page
+    system = page.locator("table", has_text="alice").first.locator("tr[data-kind=system]")
+    expect(system).to_contain_text("2 of 1,024")
+    expect(page.locator(".lab-refused")).to_contain_text(
+        re.compile("[1-9] times? by max_connections_inbound of the system scope")
+    )
+    expect(page.locator("tr[data-kind=peer]").first).to_contain_text("ben")
+    lab.screenshot("resource-meter-light")
+    page.get_by_label("inbound and outbound apart").focus()
+    page.keyboard.press("Space")
+    expect(system).to_contain_text("2 of 2")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    lab.use_theme("JupyterLab Dark")
+    lab.screenshot("resource-meter-dark-800")
+    assert lab.page_errors == []
