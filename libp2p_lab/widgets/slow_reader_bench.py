@@ -13,7 +13,6 @@ from libp2p_lab.multiplexing.mplex import Mplex
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
-from libp2p_lab.notebook import spawn
 from libp2p_lab.widgets.stream_scope import StreamScope
 
 BULK, STEADY = "/bulk/1.0.0", "/steady/1.0.0"
@@ -67,9 +66,8 @@ class SlowReader:
         self.heard = {names[0]: 0 for names in NAMES}
         for names, muxer in zip(NAMES, muxers, strict=True):
             for name in names:
-                self.hosts[name] = await spawn(
-                    listen=["/memory/0"], muxers=[muxer], limits=limits, services=[]
-                )
+                host = Host(listen=["/memory/0"], muxers=[muxer], limits=limits, services=[])
+                self.hosts[name] = await host.start()
             self.hosts[names[1]].set_handler(BULK, self._read)
             self.hosts[names[1]].set_handler(STEADY, _echo)
         self.scope.show(self.hosts)
