@@ -246,6 +246,8 @@ def DialRace(
     from libp2p_lab.widgets.dial_race import DialRace as Widget
 
     return Widget(source, scene)
+
+
 def ResourceMeter(source: sources.Source) -> resource_meter.ResourceMeter:
     """What others use of live hosts, scope by scope, beside what they may; and whom the limits refused.
 
