@@ -39,6 +39,7 @@ class DialRace:
     def __init__(self, source: object = None, scene: Scene | None = None) -> None:
         self._scene: Scene | None = None
         self._wanted: Scene | None = None
+        self._host: Host | None = None
         self._stop_listening: Callable[[], None] | None = None
         self._entries: list[Entry] = []
         self._race = Race()
@@ -46,14 +47,16 @@ class DialRace:
             "dial_race",
             on_open=self._snapshot,
             on_message=self._hear,
-            on_flush=self._flush,
+            on_flush=self._snapshot,
+            on_idle=self._stop,
         )
         match source:
             case None:
                 self._scene = scene if scene is not None else Scene()
                 self._race = _aside(self._scene)
             case Host():
-                self._stop_listening = source.trace.listen(self._take)
+                self._host = source
+                self._listen()
             case Recording():
                 self._race = last_race(source)
             case _:
@@ -63,7 +66,7 @@ class DialRace:
     @property
     def race(self) -> Race:
         """What is shown."""
-        if self._stop_listening is not None:
+        if self._host is not None:
             self._race = last_race(self._entries)
         return self._race
 
@@ -86,8 +89,7 @@ class DialRace:
 
     def close(self) -> None:
         """Take it off the page, and listen no more."""
-        if self._stop_listening is not None:
-            self._stop_listening()
+        self._stop()
         self._view.close()
 
     @property
@@ -96,6 +98,16 @@ class DialRace:
         return self._view.front
 
     # -- a live host ------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        if self._host is not None and self._stop_listening is None:
+            self._stop_listening = self._host.trace.listen(self._take)
+
+    def _stop(self) -> None:
+        """Nobody looks any more: the host's trace is left alone."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
 
     def _take(self, entry: Entry) -> None:
         if entry.layer not in LAYERS:
@@ -106,12 +118,10 @@ class DialRace:
         if entry.layer == "host":
             self._view.wake()
 
-    def _flush(self) -> Batch:
-        return self._snapshot()
-
     # -- with the page ----------------------------------------------------------------------------
 
     def _snapshot(self) -> Batch:
+        self._listen()
         return self._record(), []
 
     def _record(self) -> dict[str, Any]:

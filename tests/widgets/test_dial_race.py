@@ -148,6 +148,21 @@ async def test_a_real_dial_over_loopback() -> None:
         assert bob.trace.listeners == ()
 
 
+async def test_a_live_host_is_listened_to_while_somebody_looks(open_page: Open) -> None:
+    async with lab.Host(listen=["/memory/0"]) as alice, lab.Host() as bob:
+        page = open_page(DialRace(bob))
+        assert page.of("race")[-1]["lanes"] == []
+        await bob.connect(alice.addrs[0])
+        told = await page.wait_for("race", len(page.of("race")) + 1)
+        while told["lanes"][0]["outcome"] == "running":
+            told = await page.wait_for("race", len(page.of("race")) + 1)
+        assert [one["outcome"] for one in told["lanes"]] == ["won"]
+        assert told["scene"] is None
+        page.tell("udp", value=True)  # nothing here can be changed
+        page.tell("close")
+        assert bob.trace.listeners == ()
+
+
 def test_without_a_dial() -> None:
     assert last_race(()).summary() == "Nobody has been dialed yet."
     with pytest.raises(lab.LocalError):
