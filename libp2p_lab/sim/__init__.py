@@ -41,7 +41,7 @@ Read in this order:
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
     routers.py                           a thousand pubsub routers, as cores, without hosts around them
-    attacks.py      what the authors of GossipSub tried on it, with scores and without
+    attacks.py                           what the authors of GossipSub tried on it, with scores and without
 
 Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.

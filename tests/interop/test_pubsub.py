@@ -229,18 +229,21 @@ async def test_graft_and_prune_with_backoff(kind):
 
 
 async def test_a_mixed_mesh():
-    """Two of each, in a ring with chords: every message reaches every other exactly once."""
+    """Four of each, in a ring with chords: every message reaches every other exactly once."""
     async with AsyncExitStack() as stack:
-        hosts = [await stack.enter_async_context(our_host(**ours())) for _ in range(2)]
-        kinds = ["js", "py", "js", "py"]
+        hosts = [await stack.enter_async_context(our_host(**ours())) for _ in range(4)]
+        kinds = ["js", "py"] * 4
         started = await asyncio.gather(*(PEERS[kind](**options(kind)) for kind in kinds))
         theirs = [await stack.enter_async_context(peer) for peer in started]
-        everybody: list[Any] = [hosts[0], theirs[0], theirs[1], hosts[1], theirs[2], theirs[3]]
+        everybody: list[Any] = []
+        for n, host in enumerate(hosts):
+            everybody += [host, theirs[2 * n], theirs[2 * n + 1]]
+        count = len(everybody)
         subscriptions = [await host.pubsub.subscribe(TOPIC) for host in hosts]
         for peer in theirs:
             await peer.call("subscribe", topic=TOPIC)
         neighbours: dict[Any, set[Any]] = {peer: set() for peer in everybody}
-        pairs = [(n, (n + step) % 6) for step in (1, 2) for n in range(6)]
+        pairs = [(n, (n + step) % count) for step in (1, 2) for n in range(count)]
         for one, other in ((everybody[a], everybody[b]) for a, b in pairs):
             await (one.connect if one in hosts else one.dial)(other.addrs[0])
             neighbours[one].add(other)
