@@ -1,7 +1,7 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
-Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, sim, widgets. Without a name all
-run.
+Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, pubsub, sim, widgets. Without a
+name all run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench import (
     imports,
     memory,
     ping,
+    pubsub,
     sim,
     stacks,
     streams,
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "imports": imports.measure,
     "memory": memory.measure,
     "hosts": hosts.measure,
+    "pubsub": pubsub.measure,
     "sim": sim.measure,
     "widgets": widgets.measure,
 }

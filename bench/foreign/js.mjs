@@ -4,6 +4,7 @@
 // bench/others.py runs this text in the folder where js-libp2p is installed.
 
 import { echo } from '@libp2p/echo'
+import { gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -14,14 +15,14 @@ import { createLibp2p } from 'libp2p'
 const PIECE = 64 * 1024
 const SINK = '/bench/sink/1.0.0'
 
-function createNode (listen = true) {
+function createNode (listen = true, services = {}) {
   return createLibp2p({
     addresses: { listen: listen ? ['/ip4/127.0.0.1/tcp/0'] : [] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionManager: { inboundConnectionThreshold: 100_000 },
-    services: { identify: identify(), ping: ping(), echo: echo({ maxInboundStreams: 512 }) }
+    services: { identify: identify(), ping: ping(), echo: echo({ maxInboundStreams: 512 }), ...services }
   })
 }
 
@@ -149,6 +150,39 @@ const tasks = {
     await ring(nodes)
     await new Promise(resolve => setTimeout(resolve, 2000)) // identify runs by itself
     return [(resident() - before) / count / 1024] // KiB
+  },
+
+  // Each message of each node to all others; those that wait for one that was lost give up.
+  async pubsub (count, rounds, size, times) {
+    const [topic, chords] = ['bench', [1, 3, 7]]
+    const nodes = []
+    for (let n = 0; n < count; n++) nodes.push(await createNode(true, { pubsub: gossipsub() }))
+    for (let n = 0; n < count; n++) {
+      for (const step of chords) await nodes[n].dial(nodes[(n + step) % count].getMultiaddrs()[0])
+    }
+    let left = 0
+    let finished
+    for (const node of nodes) {
+      node.services.pubsub.subscribe(topic)
+      node.services.pubsub.addEventListener('message', ({ detail }) => {
+        if (!node.peerId.equals(detail.from) && --left === 0) finished()
+      })
+    }
+    await new Promise(resolve => setTimeout(resolve, 5000))
+    const oneRound = async () => {
+      left = count * (count - 1)
+      const all = new Promise((resolve, reject) => {
+        finished = resolve
+        setTimeout(() => reject(new Error(`${left} deliveries are missing`)), 60_000).unref()
+      })
+      // A byte of its own for each: js-libp2p names messages by author and number, this is for the eye.
+      for (const [n, node] of nodes.entries()) await node.services.pubsub.publish(topic, new Uint8Array(size).fill(n))
+      await all
+    }
+    return repeat(times, async () => {
+      const time = await seconds(async () => { for (let n = 0; n < rounds; n++) await oneRound() })
+      return rounds * count * (count - 1) / time // a second
+    })
   },
 
   async hosts (count, times) {

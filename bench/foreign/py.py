@@ -23,10 +23,14 @@ from libp2p.crypto import ed25519, x25519
 from libp2p.host.ping import handle_ping
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11 as MESHSUB
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pubsub import Pubsub
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 PIECE = 64 * 1024
@@ -205,6 +209,51 @@ async def connection_memory(count: int, times: int) -> list[float]:
         return [(resident() - before) / count / 1024]  # KiB
 
 
+async def pubsub(count: int, rounds: int, size: int, times: int) -> list[float]:
+    """Each message of each host to all others. What is lost is waited for in vain, and then does not count."""
+    topic, chords = "bench", (1, 3, 7)
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(host()) for _ in range(count)]
+        services = []
+        for one in made:
+            router = GossipSub([MESHSUB], 6, 4, 12, heartbeat_interval=1)
+            services.append(Pubsub(one, router, strict_signing=True))
+            await stack.enter_async_context(background_trio_service(services[-1]))
+            await stack.enter_async_context(background_trio_service(router))
+        for n, one in enumerate(made):
+            for step in chords:
+                await connect(one, made[(n + step) % count])
+        subscriptions = [await service.subscribe(topic) for service in services]
+        await trio.sleep(5)
+        got = 0
+
+        async def read(subscription: Any) -> None:
+            nonlocal got
+            while True:
+                await subscription.get()
+                got += 1
+
+        async def sample() -> float:
+            nonlocal got
+            got = 0
+            with Stopwatch() as watch:
+                for number in range(1, rounds + 1):
+                    for service in services:
+                        await service.publish(topic, bytes(size))
+                    with trio.move_on_after(5):
+                        while got < number * count * count:
+                            await trio.sleep(0.01)
+            print(f"lost: {1 - got / (rounds * count * count):.1%}", file=sys.stderr)
+            return got * (count - 1) / count / watch.seconds  # a second; its own are no deliveries
+
+        async with trio.open_nursery() as nursery:
+            for subscription in subscriptions:
+                nursery.start_soon(read, subscription)
+            samples = await repeat(times, sample)
+            nursery.cancel_scope.cancel()
+        return samples
+
+
 async def imports(times: int) -> list[float]:
     program = "import time; t = time.process_time(); import libp2p; print(time.process_time() - t)"
     command = [sys.executable, "-W", "ignore", "-c", program]
@@ -224,6 +273,7 @@ TASKS: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "hosts": hosts,
     "host_memory": host_memory,
     "connection_memory": connection_memory,
+    "pubsub": pubsub,
     "imports": imports,
 }
 

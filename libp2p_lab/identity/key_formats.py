@@ -23,6 +23,7 @@ Spec: peer-ids/peer-ids.md#keys
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -122,6 +123,7 @@ def public_raw(key: PublicHandle) -> bytes:
             return key.public_bytes(encoding.DER, form.SubjectPublicKeyInfo)
 
 
+@lru_cache(maxsize=1024)  # reading a key costs as much as half a verification
 def load_public(key_type: KeyType, raw: bytes) -> PublicHandle:
     """The public key in a Data field.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,10 +78,7 @@ class PublicKey:
 
         Spec: peer-ids/peer-ids.md#keys
         """
-        key_type, raw = key_formats.decode(data)
-        if key_formats.public_raw(key_formats.load_public(key_type, raw)) != raw:
-            raise MalformedMessage("public key is not in its canonical form")
-        return cls(key_type, raw)
+        return _read_public(bytes(data))
 
     def to_pem(self) -> str:
         """The key as text, for other tools (SubjectPublicKeyInfo)."""
@@ -285,3 +283,11 @@ def _low_s(signature: bytes) -> bytes:
     """Of the two valid values of S take the lower, as Bitcoin does: one signature, one encoding."""
     r, s = decode_dss_signature(signature)
     return encode_dss_signature(r, min(s, _SECP256K1_ORDER - s))
+
+
+@lru_cache(maxsize=1024)  # the same few peers sign again and again
+def _read_public(data: bytes) -> PublicKey:
+    key_type, raw = key_formats.decode(data)
+    if key_formats.public_raw(key_formats.load_public(key_type, raw)) != raw:
+        raise MalformedMessage("public key is not in its canonical form")
+    return PublicKey(key_type, raw)
