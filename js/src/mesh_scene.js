@@ -238,6 +238,8 @@ export class MeshScene {
     for (const style of ["other", "gossip", "fanout", "mesh"]) this.drawLinks(style);
     context.setLineDash([]);
     const counts = this.drawWave();
+    if (this.wave) this.drawLinks("fanout"); // the first hop of a fan-out would hide it
+    context.setLineDash([]);
     for (const one of this.pulses) if (now >= one.start) this.drawPulse(one, now);
     for (const node of this.nodes) this.drawNode(node, counts);
     this.drawLabels(counts);
@@ -253,7 +255,7 @@ export class MeshScene {
     context.setLineDash(look.dash);
     const faint = this.wave || isCrowded ? 0.4 : 0.8;
     for (const isNear of [false, true]) {
-      context.globalAlpha = isNear ? 1 : this.selected || this.hovered ? faint * 0.5 : faint;
+      context.globalAlpha = isNear ? 1 : this.selected || this.hovered ? faint * 0.75 : faint;
       context.beginPath();
       for (const link of this.links.values()) {
         if (link.style !== style || this.isNear(link) !== isNear) continue;

@@ -365,19 +365,19 @@ function render({ model, el }) {
     };
     const message = worlds.map((world) => {
       const wave = world.waves.get(current);
-      const { messages = 0, control = 0, duplicates = 0, copies = 0 } = world.about.totals;
+      const { messages = 0, control = 0 } = world.about.totals;
       const one = wave
-        ? [String(wave.reached), String(wave.depth), String(wave.copies), String(wave.duplicates), weight(wave), `${wave.last.toFixed(0)} ms`]
+        ? [String(wave.reached), String(wave.depth), String(wave.copies), `${wave.duplicates} (${Math.round((100 * wave.duplicates) / (wave.copies || 1))}%)`, weight(wave), `${wave.last.toFixed(0)} ms`]
         : ["–", "–", "–", "–", "–", "–"];
       return h(
         "tr",
         {},
         h("th", { scope: "row" }, world.about.title),
-        cells(...one, `${bytes(messages)}, ${copies ? Math.round((100 * duplicates) / copies) : 0}% duplicates`, bytes(control)),
+        cells(...one, bytes(messages), bytes(control)),
       );
     });
     numbers.replaceChildren(
-      h("table", { class: "lab-numbers" }, heads("", "reached", "hops", "copies", "duplicates", "bytes", "last after", "messages so far", "control so far"), h("tbody", {}, message)),
+      h("table", { class: "lab-numbers" }, heads("", "reached", "hops", "copies", "duplicates", "bytes", "last after", "all messages", "all control"), h("tbody", {}, message)),
     );
   }
 

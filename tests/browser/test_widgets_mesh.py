@@ -13,6 +13,22 @@ import libp2p_lab as lab
 view = lab.widgets.MeshView()
 view
 """
+LIVE = """\
+import libp2p_lab as lab
+
+few = lab.GossipSubParameters(D=3, D_low=2, D_high=4, D_score=2, D_out=1, flood_publish=False)
+peers = {
+    name: await lab.spawn(listen=["/memory/0"], services=[lab.Identify(), lab.GossipSub(few)])
+    for name in ("ada", "ben", "cleo", "dan", "eve", "fay", "gus", "hal")
+}
+hosts = list(peers.values())
+for number, host in enumerate(hosts):
+    for other in hosts[number + 1 :]:
+        await host.connect(other.addrs[0])
+for host in hosts[:-1]:
+    await host.pubsub.subscribe("news")
+lab.widgets.MeshView(peers)
+"""
 SCORES = """\
 import libp2p_lab as lab
 from libp2p_lab.pubsub import GossipSub, ScoreParameters, TopicScoreParameters
@@ -115,6 +131,31 @@ def test_a_message_by_mesh_and_by_flood(lab: LabPage, lab_server: LabServer) -> 
     panels.first.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     lab.screenshot("mesh-view-dark-800")
+    assert lab.page_errors == []
+
+
+def test_live_peers_publish_through_a_fan_out(lab: LabPage, lab_server: LabServer) -> None:
+    assert lab.run_all(write_notebook(lab_server.root, "live.ipynb", LIVE)) == []
+    lab.use_theme("JupyterLab Light")
+    page = lab.page
+    panel = page.locator(".lab-panel").first
+    clock = page.locator(".lab-bar").first
+    expect(panel).to_contain_text("8 peers")
+    expect(clock).to_contain_text("hearts beat")
+    panel.locator(".lab-dot").last.focus()
+    page.keyboard.press("p")  # hal publishes, and wants nothing himself
+    expect(page.locator(".lab-numbers tbody tr td").first).to_have_text("7")
+    expect(panel).to_contain_text("3 for fan-out")
+    lab.screenshot("mesh-view-live")
+
+    page.get_by_role("button", name="Pause").click()
+    expect(clock).to_contain_text("hearts stand still")
+    page.locator("summary", has_text="decided at its last heartbeat").click()
+    page.get_by_role("button", name="Next heartbeat").click()
+    expect(page.locator("details[open] tbody tr")).to_have_count(8)
+    expect(page.locator("details[open]")).to_contain_text("between D_low = 2 and D_high = 4")
+    page.get_by_role("button", name="Let hearts beat").click()
+    expect(clock).to_contain_text("hearts beat")
     assert lab.page_errors == []
 
 
