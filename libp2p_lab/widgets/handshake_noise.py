@@ -379,7 +379,7 @@ class _Writer:
 
     def _split(self, left: Side, right: Side) -> None:
         line = (left, right)
-        text = "Two keys come out of ck, one for each direction; k is the dialer's. The fresh keys and ck are thrown away."
+        text = "Two keys come out of ck, one for each direction; k is the dialer's. Fresh keys and ck are thrown away."
         states = {side.name: self._final(side) for side in line}
         self.script.add(left.name, _names(line), "split", text, states)
         self.script.add(right.name, _names(line), "split", "The same at this end.", states)

@@ -118,3 +118,33 @@ def test_notebook_02_is_used_as_it_says(lab: LabPage) -> None:
     expect(lens.locator(".lab-detail")).to_contain_text("length")
     lab.screenshot("notebook-02-lens")
     assert lab.page_errors == []
+
+
+def test_notebook_03_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "03_security.ipynb")
+    page = lab.page
+    expect(page.locator(".lab")).to_have_count(2)  # HandshakeStepper, a lens
+    pictures(lab, "notebook-03")
+
+    stepper = page.locator(".lab").filter(has=page.locator("[data-go=next]"))
+    now = stepper.locator(".lab-verdict")
+    stepper.locator("[data-go=message]").click()  # task 1
+    stepper.locator("[data-go=next]").click()
+    expect(now).to_contain_text("bob · ee")
+    attack = stepper.get_by_label("what mallory does")
+    for name, says in (("replay", "at s"), ("signer", "at verify"), ("expected", "asked for peer")):
+        attack.select_option(name)  # tasks 3 and 4
+        stepper.locator("[data-go=end]").click()
+        expect(now).to_contain_text(says)
+        expect(now).to_contain_text("She has not said who she is")
+    attack.select_option("")
+    stepper.locator("[data-protocol=plaintext]").click()  # task 8
+    expect(now).to_contain_text("a peer id and a public key")
+    stepper.locator("[data-go=end]").click()
+    expect(now).to_contain_text("no way to tell")
+    lab.screenshot("notebook-03-stepper")
+
+    lens = page.locator(".lab").filter(has=page.get_by_role("button", name="step forward"))
+    lens.locator(".lab-row").filter(has_text="handshake 1").first.click()
+    expect(lens.locator(".lab-detail")).to_contain_text("e: ephemeral public key")
+    assert lab.page_errors == []
