@@ -9,6 +9,7 @@ const LEVEL_WORDS = {
   frames: "The muxer's frames, coloured by the protocol of their stream",
 };
 const MAX_ROWS = 400;
+const COLUMN = 380; // pixels of one diagram at least, as the style sheet has it
 
 function render({ model, el }) {
   const page = root(el, "Timeline of messages");
@@ -112,14 +113,16 @@ function render({ model, el }) {
   function drawPanels() {
     clock.textContent = `${(now() * 1000).toFixed(1)} of ${(span() * 1000).toFixed(1)} ms, ${underWay()}`;
     const shared = span();
+    const grouped = panels.map((panel) => groupsOf(panel, level));
+    const places = placesOf(grouped.flat(), shared, isTrue); // the same for all: they are compared
+    const columns = Math.min(panels.length || 1, Math.max(1, Math.floor(body.clientWidth / COLUMN)));
     const found = panels.map((panel, number) => {
-      const groups = groupsOf(panel, level);
-      const places = placesOf(groups, shared, isTrue);
+      const groups = grouped[number];
       const figure = h("figure", { class: "lab-diagram" });
       if (panel.title) figure.append(h("figcaption", { class: "lab-title" }, panel.title));
       figure.append(
         drawDiagram(panel, groups, places, {
-          width: body.clientWidth - 24,
+          width: body.clientWidth / columns - 24,
           until: at < 1 ? now() : Infinity,
           tint,
           focused: focused && focused[0] === number ? focused[1] : -1,

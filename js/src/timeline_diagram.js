@@ -48,7 +48,8 @@ export function drawDiagram(panel, groups, places, how) {
   const margin = width < 560 ? 26 : 60;
   const step = lanes.length > 1 ? (width - LEFT - 2 * margin) / (lanes.length - 1) : 0;
   const columns = new Map(lanes.map((lane, at) => [lane, LEFT + margin + at * step]));
-  const bottom = Math.max(HEAD + 30, ...places.values()) + FOOT;
+  const own = groups.flatMap((one) => [one.sent, one.received]).map((time) => places.get(time) ?? 0);
+  const bottom = Math.max(HEAD + 30, ...own) + FOOT;
   const svg = add(null, "svg", {
     viewBox: `0 0 ${width} ${bottom + 8}`,
     role: "group",
@@ -59,14 +60,14 @@ export function drawDiagram(panel, groups, places, how) {
     add(svg, "line", { x1: x, x2: x, y1: HEAD, y2: bottom, class: "lab-world" });
     add(svg, "text", { x, y: 18, "text-anchor": "middle", class: "lab-peer" }).textContent = panel.lanes[lane];
   }
-  drawTimes(svg, places, how.until, columns, width);
+  drawTimes(svg, new Map([...places].filter(([, y]) => y < bottom)), how.until, width);
   const shown = { y: [] };
   groups.forEach((group, at) => drawGroup(svg, group, at, columns, places, how, shown));
   svg.addEventListener("keydown", how.key);
   return svg;
 }
 
-function drawTimes(svg, places, until, columns, width) {
+function drawTimes(svg, places, until, width) {
   let last = -Infinity;
   let line = null;
   for (const [time, y] of places) {
@@ -76,7 +77,8 @@ function drawTimes(svg, places, until, columns, width) {
     add(svg, "text", { x: 4, y: y + 4, class: "lab-when" }).textContent = `${(time * 1000).toFixed(1)} ms`;
     add(svg, "line", { x1: LEFT - 6, x2: width - 20, y1: y, y2: y, class: "lab-tick" });
   }
-  if (until !== Infinity && line !== null)
+  const isShown = line !== null && until <= Math.max(...places.keys());
+  if (until !== Infinity && isShown)
     add(svg, "line", { x1: LEFT - 6, x2: width - 20, y1: between(places, until), y2: between(places, until), class: "lab-now" });
 }
 
@@ -133,14 +135,17 @@ function drawGroup(svg, group, at, columns, places, how, shown) {
       class: "lab-what",
     });
     const length = Math.hypot(far[0] - x1, far[1] - y1);
-    label.textContent = titleOf(group, Math.max(12, Math.floor(length / 6.2) - 4));
+    label.textContent = titleOf(group, Math.max(12, Math.floor(length / 6.2) - 8));
   }
   add(box, "title", {}).textContent = spoken(group);
   box.addEventListener("click", () => how.choose(at));
   box.addEventListener("focus", () => how.focus(at));
 }
 
-function titleOf({ arrows }, most) {
+// The line with which every negotiation begins says least, and is left out where others are.
+function titleOf(group, most) {
+  const telling = group.arrows.filter((arrow) => arrow[8] !== "/multistream/1.0.0");
+  const arrows = telling.length ? telling : group.arrows;
   const words = [];
   let length = 0;
   for (const arrow of arrows) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from libp2p_lab.errors import LocalError
@@ -175,6 +176,8 @@ class Timeline:
             ]
             head = ("ms", "from", "to", "arrives", "layer", "message", "round trips")
             names = [panel.name(node) for node in scene.lanes]
+            if panel.title:
+                html += f'<p class="lab-title">{escape(panel.title)}</p>'
             html += drawing(scene, panel.title, names, span)
             html += table(f"Messages {panel.title}", head, cells[:STATIC_ROWS])
             text += f"{panel.title}\n{text_table(head, cells[:STATIC_ROWS])}\n\n"

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from libp2p_lab.negotiation.multistream import PROTOCOL_ID
 from libp2p_lab.widgets.timeline_model import Arrow, Scene
 
 WIDTH, SIDE, HEAD, FOOT = 780, 130, 34, 14
+MAX_LABEL = 64  # characters on an arrow
 MAX_GROUPS = 60  # arrows that are drawn; messages that leave and arrive together share one
 GAP, LONGEST, HEIGHT = (
     18,
@@ -93,7 +95,7 @@ def _arrow(
     name = {"transport": "address", "negotiation": "negotiation", "security": "security"}
     colour = f"var(--lab-{name.get(layer, 'stream')})"
     told = escape("; ".join(f"{one.title} {one.protocol}".strip() for one in arrows))
-    shown = arrows[0].title + (f" + {len(arrows) - 1} more" if len(arrows) > 1 else "")
+    shown = _label([one.title for one in arrows])
     way = 1 if x2 > x1 else -1
     slope = math.degrees(math.atan((y2 - y1) / (x2 - x1))) if x2 != x1 else 0.0
     head = f"M{x2 - 7 * way:.1f} {y2 - 4:.1f}L{x2:.1f} {y2:.1f}L{x2 - 7 * way:.1f} {y2 + 4:.1f}"
@@ -101,9 +103,20 @@ def _arrow(
         f'<g><title>{told}</title><path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}{head}" '
         f'style="fill:none;stroke:{colour};stroke-width:1.6"/>'
         + f'<text transform="translate({(x1 + x2) / 2:.0f} {(y1 + y2) / 2:.0f}) rotate({slope:.1f}) '
-        + f'translate(0 -5)" text-anchor="middle" style="fill:var(--lab-text)">{escape(shown[:60])}</text>'
+        + f'translate(0 -5)" text-anchor="middle" style="fill:var(--lab-text)">{escape(shown)}</text>'
         + "</g>"
     )
+
+
+def _label(titles: Sequence[str]) -> str:
+    """As many of them as there is room for; the line with which every negotiation begins says least."""
+    titles = [title for title in titles if title != PROTOCOL_ID] or titles
+    shown = titles[0][:MAX_LABEL]
+    for at, title in enumerate(titles[1:], 1):
+        if len(shown) + len(title) > MAX_LABEL:
+            return f"{shown} + {len(titles) - at} more"
+        shown += f" · {title}"
+    return shown
 
 
 def _word(x: float, y: float, text: str, anchor: str, weight: int = 400) -> str:
