@@ -335,7 +335,7 @@ function render({ model, el }) {
             "tr",
             {},
             [String(lane.id), lane.protocol, lane.state, panel.told.peers[at], panel.told.peers[1 - at]].map((text) => h("td", {}, text)),
-            [way.moved, way.left, way.window, way.queued, way.unread].map(cell),
+            [way.moved, way.left, way.left === null ? null : way.window, way.queued, way.unread].map(cell),
           ),
         ),
       );

@@ -18,8 +18,13 @@ def drawing(panel: Panel, title: str, max_lanes: int) -> str:
     if not lanes:
         return ""
     top = {lane.id: HEAD + at * LANE for at, lane in enumerate(lanes)}
-    protocols = {name: at for at, name in enumerate(sorted({one.protocol for one in lanes}))}
-    colours = {one.id: f"var(--lab-p{protocols[one.protocol] % 8})" for one in lanes}
+    protocols = {
+        name: at for at, name in enumerate(sorted({one.protocol for one in lanes if one.protocol}))
+    }
+    colours = {
+        one.id: f"var(--lab-p{protocols[one.protocol] % 8})" if one.protocol else "var(--lab-text2)"
+        for one in lanes
+    }
     blocks = [block for block in panel.blocks if block.lane in top][-MAX_BLOCKS:]
     step = (WIDTH - LEFT - RIGHT) / max(len(blocks), 30)
     parts = [_lane(lane, top[lane.id]) for lane in lanes]

@@ -434,6 +434,10 @@ class StreamModel:
             back.arrived = back.arrived or 0
         else:
             one.arrived = (one.arrived or 0) + size
+            if lane.how and lane.how != "closed":
+                one.taken += (
+                    size  # it was still on its way when the stream was dropped: thrown away
+                )
             back.sent = back.sent or 0
 
     def _ended(self, lane: Lane, way: int, flags: int) -> None:

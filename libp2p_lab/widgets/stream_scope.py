@@ -391,7 +391,7 @@ class StreamScope:
                 "to": names[1 - way],
                 "bytes": lane.ways[way].moved,
                 "window left": lane.ways[way].left,
-                "window": lane.ways[way].window or None,
+                "window": lane.ways[way].window if lane.ways[way].left is not None else None,
                 "queued": lane.ways[way].queued,
                 "unread": lane.ways[way].unread,
             }

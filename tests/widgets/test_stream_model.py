@@ -187,6 +187,8 @@ def test_protocols_ends_and_what_ends_with_the_stream() -> None:
     assert lane.ways[0].queued == 50_000 + len(Line(PROTOCOL_ID).encode()) + 10 - 40
     tell(model, StreamEnded("b", "/second/1", "reset by us", 0, 50_000), "1/1", "event", "host")
     assert (lane.state, lane.ways[0].queued) == ("reset by us", 0)
+    tell(model, DataFrame(1, 0, bytes(9)), direction="received")
+    assert lane.ways[1].unread == 0, "it was on its way, and nobody takes it"
     tell(model, Ping(Flags.SYN, 7))
     tell(model, GoAway(0), direction="received")
     session = model.panels[0].lanes[0]
