@@ -20,6 +20,7 @@ function read (stream, take) {
     stream.addEventListener('message', ({ data }) => { take(data.subarray()) })
     stream.addEventListener('end', () => { if (!['reset', 'aborted'].includes(stream.status)) resolve() })
     stream.addEventListener('close', ({ error }) => error == null ? resolve() : reject(error))
+    if (stream.readableEnded) resolve() // all of it came before anybody listened
   })
 }
 
