@@ -12,9 +12,10 @@ from libp2p_lab.widgets.mesh_model import STYLES, MeshModel
 from libp2p_lab.widgets.mesh_world import World
 from libp2p_lab.widgets.static_form import page, table, text_table
 
-SIZE, REACH = 380, 140
+SIZE, REACH = 380, 124
 MAX_DRAWN = 80  # peers
 MAX_ROWS = 100
+MESH = STYLES.index("mesh")
 #: What a line of each style looks like.
 STROKES = {
     "mesh": 'stroke="var(--lab-p0)" stroke-width="2.2"',
@@ -62,19 +63,20 @@ def _tables(world: World, topic: str) -> list[Table]:
         if wave.topic == topic
     ]
     wave_head = ("from", "size", "reached", "hops", "copies", "duplicates", "bytes", "last after")
+    whole = Counter(end for a, b, style in model.styles(topic) if style == MESH for end in (a, b))
     peers: list[tuple[str, ...]] = [
         (
             member.name,
             member.state if not member.is_silent else "silent",
             "yes" if topic in member.topics else "no",
-            str(len(model.mesh.get(topic, {}).get(member.index, ()))),
+            str(whole[member.index]),
             str(len(model.fanout.get(topic, {}).get(member.index, ()))),
             str(member.received),
             str(member.duplicates),
         )
         for member in model.members.values()
     ]
-    peer_head = ("peer", "state", "wants it", "mesh", "fan-out", "received", "duplicates")
+    peer_head = ("peer", "state", "wants it", "mesh links", "fan-out", "received", "duplicates")
     beats: list[tuple[str, ...]] = [
         (one["name"], str(one["beat"]), "; ".join([*one["lines"], one["verdict"]]))
         for one in decided(world, topic)
@@ -111,12 +113,13 @@ def drawing(model: MeshModel, topic: str) -> str:
     for member in members:
         x, y = spots[member.index]
         far = (x - middle) / REACH, (y - middle) / REACH
+        side = "start" if far[0] > 0.3 else "end" if far[0] < -0.3 else "middle"
         fill = "var(--lab-identity)" if topic in member.topics else "var(--lab-back)"
         crossed = ' opacity="0.35"' if member.state == "gone" else ""
         dots.append(
             f'<g{crossed}><circle cx="{x:.0f}" cy="{y:.0f}" r="7" fill="{fill}" '
             f'stroke="var(--lab-identity)" stroke-width="1.5"/>'
-            f'<text x="{x + 22 * far[0]:.0f}" y="{y + 18 * far[1] + 4:.0f}" text-anchor="middle">'
+            f'<text x="{x + 13 * far[0]:.0f}" y="{y + 16 * far[1] + 4:.0f}" text-anchor="{side}">'
             f"{escape(member.name)}</text></g>"
         )
     styles = Counter(STYLES[style] for _, _, style in rows)

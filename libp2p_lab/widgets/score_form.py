@@ -80,9 +80,9 @@ def curve(summary: str, samples: Sequence[Sample], thresholds: ScoreThresholds) 
     points = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in enumerate(totals))
     marks = "".join(
         f'<line x1="{LEFT}" y1="{y(value):.1f}" x2="{WIDTH - RIGHT}" y2="{y(value):.1f}" '
-        f'style="stroke:var(--lab-{"line" if name == "0" else "bad"})" stroke-dasharray="5 4"/>'
+        f'style="stroke:var(--lab-{"bad" if name else "line"})" stroke-dasharray="5 4"/>'
         f'<text x="{WIDTH - RIGHT + 6}" y="{y(value) + 4:.1f}">{name} {value:g}</text>'
-        for name, value in {"0": 0.0, **shown}.items()
+        for name, value in {"": 0.0, **shown}.items()
     )
     ends = "".join(
         f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>'
