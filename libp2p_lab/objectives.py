@@ -63,6 +63,9 @@ _ON_THE_CABLE = Experiment(2, "Which bytes are readable?")
 _ADDRESS_RACE = Experiment(2, "3 · Look")
 _THREE_MESSAGES = Experiment(3, "Three messages")
 _MIDDLE = Experiment(3, "The woman in the middle")
+_THREE_AT_ONCE = Experiment(4, "Three conversations, one connection")
+_STOPPED = Experiment(4, "A reader that stops")
+_TWELVE_STEPS = Experiment(4, "Twelve steps in order")
 
 OBJECTIVES: tuple[Objective, ...] = (
     Objective(
@@ -102,7 +105,12 @@ OBJECTIVES: tuple[Objective, ...] = (
         (_FOUR_TRANSPORTS, Experiment(2, "Twelve situations")),
     ),
     Objective("1.12", "know the several ways through NATs", (8,)),
-    Objective("1.13", "say what stream multiplexing is and why it helps", (4,)),
+    Objective(
+        "1.13",
+        "say what stream multiplexing is and why it helps",
+        (4,),
+        (_THREE_AT_ONCE, _STOPPED, Experiment(4, "Lose some packets")),
+    ),
     Objective(
         "1.14",
         "explain what multiaddresses are good for",
@@ -126,9 +134,14 @@ OBJECTIVES: tuple[Objective, ...] = (
         "1.23",
         "describe the steps of opening a connection",
         (2, 3, 4),
-        (_LAYERS, _STEPS, _ON_THE_CABLE),
+        (_LAYERS, _STEPS, _ON_THE_CABLE, _TWELVE_STEPS),
     ),
-    Objective("1.24", "see why muxing lets many protocols share a connection", (4,)),
+    Objective(
+        "1.24",
+        "see why muxing lets many protocols share a connection",
+        (4,),
+        (_THREE_AT_ONCE, Experiment(4, "Lose some packets")),
+    ),
     Objective("1.3", "understand content routing in a DHT", (5, 6)),
     Objective("1.31", "describe the distance measure", (5,)),
     Objective("1.32", "understand what the routing table does for finding peers", (5,)),
@@ -175,8 +188,18 @@ OBJECTIVES: tuple[Objective, ...] = (
             Experiment(3, "A word that nobody protects"),
         ),
     ),
-    Objective("X.7", "bound what a slow reader costs, and starve nobody", (4,)),
-    Objective("X.8", "say what identify tells, and what it does not prove", (4,)),
+    Objective(
+        "X.7",
+        "bound what a slow reader costs, and starve nobody",
+        (4,),
+        (_STOPPED, Experiment(4, "3 · Look")),
+    ),
+    Objective(
+        "X.8",
+        "say what identify tells, and what it does not prove",
+        (4,),
+        (Experiment(4, "What identify does not prove"),),
+    ),
     Objective("X.13", "choose GossipSub's parameters, and say what each costs", (7,)),
     Objective("X.14", "name the attacks on a mesh, and what stops each", (7,)),
     Objective("X.15", "say what GossipSub 1.2 saves", (7,)),

@@ -176,7 +176,7 @@ IDENTIFY_HANDLER = Check(
     points=2,
     objectives=("X.8",),
     starter='''\
-from libp2p_lab.wire import varint  # varint.encode(n)
+from libp2p_lab.wire.varint import encode as encode_varint
 from libp2p_lab.wire.protobuf import bytes_field  # bytes_field(number, value): one field of a protobuf
 
 
@@ -196,7 +196,7 @@ await lab.check("04.identify_handler", identify)
         "bytes; one field for each of them (identify/README.md, the identify message).",
         "message = bytes_field(1, host.key.public.to_protobuf()); += bytes_field(2, bytes(addr.without_peer())) for "
         "each of host.addrs; += bytes_field(3, name.encode()) for each of host.protocols; += bytes_field(4, "
-        "bytes(stream.connection.remote_addr)); 5 and 6 are text. write(varint.encode(len(message)) + message), then "
+        "bytes(stream.connection.remote_addr)); 5 and 6 are text. write(encode_varint(len(message)) + message), then "
         "close_write().",
     ),
     rules=(
