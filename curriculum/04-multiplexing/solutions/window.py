@@ -16,14 +16,14 @@ class Window:
         self.allowance = size  # what the other side may send
         self.freed = 0  # taken by the application, not yet given back
 
-    async def take(self, n):
-        """Take up to `n` bytes of what may be sent; wait while that is none."""
+    async def take(self, wanted):
+        """Take up to `wanted` bytes of what may be sent; wait while that is none."""
         while not self.credit and not self.closed:
             self.more.clear()
             await self.more.wait()
         if self.closed:
             raise StreamReset("the stream is gone")
-        n = min(n, self.credit)
+        n = min(wanted, self.credit)
         self.credit -= n
         return n
 
