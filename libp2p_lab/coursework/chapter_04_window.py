@@ -302,9 +302,9 @@ await lab.check("04.window", Window)
         "Several tasks may wait in take at once. After an update each of them has to look again; and one that is "
         "cancelled must take nothing with it. An update is worth sending when half of the window is free "
         "(yamux/README.md, flow control).",
-        "take: while not self.credit: self.more.clear(); await self.more.wait() (an asyncio.Event); then n = min(wanted, "
-        "self.credit); self.credit -= n; return n. update: add, then self.more.set(). consumed: self.freed += n; if "
-        "2 * self.freed < self.size: return 0; otherwise give back all that is freed.",
+        "take: while not self.credit: self.more.clear(); await self.more.wait() (an asyncio.Event); then "
+        "n = min(wanted, self.credit); self.credit -= n; return n. update: add, then self.more.set(). consumed: "
+        "self.freed += n; if 2 * self.freed < self.size: return 0; otherwise give back all that is freed.",
     ),
     rules=(
         Rule(
