@@ -6,7 +6,7 @@ Read in this order:
     own_streams.py    the interface of transports that bring their own security and streams
     quic.py quic_session.py quic_connection.py quic_endpoint.py    the one that most of the network uses
     webrtc_direct.py webrtc_ice.py webrtc_dtls.py webrtc_sctp.py webrtc_messages.py webrtc_streams.py
-    webrtc_connection.py webrtc_endpoint.py    another, by which browsers reach a peer without a domain name
+    webrtc_link.py webrtc_connection.py webrtc_endpoint.py    by which browsers reach a peer without a domain
     webtransport.py webtransport_certificates.py webtransport_session.py webtransport_connection.py    QUIC for
                    web pages
     handshake_stream.py    the stream on which those two find out who is there

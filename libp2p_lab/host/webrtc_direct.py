@@ -9,7 +9,8 @@ caller knows its hash beforehand. The hash stands in the address.
     webrtc_sctp.py        messages on channels, nothing lost           a core (aiortc at work)
     webrtc_messages.py    half close and reset, which channels lack    the codec
     webrtc_streams.py     the streams on those channels                a core
-    webrtc_connection.py  the driver of one connection, and the Noise handshake that says who is there
+    webrtc_link.py        the driver of all that, and the Noise handshake that says who is there
+    webrtc_connection.py  the connection to a proven peer
     webrtc_endpoint.py    the UDP socket that all inbound connections share
 
 It needs the extra `webrtc` (aiortc), loaded with the first such address that is dialed or listened at.

@@ -20,9 +20,10 @@ from collections.abc import Sequence
 
 from libp2p_lab.errors import ConnectionLost
 from libp2p_lab.host.own_streams import Door, HostParts
-from libp2p_lab.host.webrtc_connection import WebRtcConnection, WebRtcLink
+from libp2p_lab.host.webrtc_connection import WebRtcConnection
 from libp2p_lab.host.webrtc_dtls import DtlsCertificate, cookie_for
 from libp2p_lab.host.webrtc_ice import make_ufrag, read_ufrag
+from libp2p_lab.host.webrtc_link import WebRtcLink
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.transports.tcp import interfaces

@@ -28,7 +28,7 @@ def kind(name: str) -> list[dict]:
 
 @pytest.mark.parametrize("vector", kind("noise-prologue"), ids=lambda vector: vector["id"])
 def test_the_prologue_of_the_spec(vector) -> None:
-    from libp2p_lab.host.webrtc_connection import noise_prologue
+    from libp2p_lab.host.webrtc_link import noise_prologue
 
     hashes = [
         multihash.encode(multihash.SHA2_256, bytes.fromhex(vector[f"{side}_fingerprint"]))
