@@ -148,3 +148,14 @@ def test_notebook_03_is_used_as_it_says(lab: LabPage) -> None:
     lens.locator(".lab-row").filter(has_text="handshake 1").first.click()
     expect(lens.locator(".lab-detail")).to_contain_text("e: ephemeral public key")
     assert lab.page_errors == []
+
+
+def test_notebook_04_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "04_multiplexing.ipynb")
+    page = lab.page
+    expect(page.locator(".lab")).to_have_count(4)  # two scopes, a lens, a timeline
+    pictures(lab, "notebook-04")
+    first = page.locator(".lab").first  # the slow reader's scope, live
+    expect(first).to_contain_text("/steady/1.0.0")
+    expect(first).to_contain_text("/mplex/6.7.0")
+    assert lab.page_errors == []
