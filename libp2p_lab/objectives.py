@@ -66,6 +66,11 @@ _MIDDLE = Experiment(3, "The woman in the middle")
 _THREE_AT_ONCE = Experiment(4, "Three conversations, one connection")
 _STOPPED = Experiment(4, "A reader that stops")
 _TWELVE_STEPS = Experiment(4, "Twelve steps in order")
+_FLOOD = Experiment(7, "Twenty peers, and everybody passes on everything")
+_GOSSIP = Experiment(7, "The same twenty, with gossip")
+_HUNDREDS = Experiment(7, "5.1 · Two hundred peers")
+_CUT = Experiment(7, "5.2 · Cut two fifths of the mesh")
+_HOSTILE = Experiment(7, "5.6 · Thirty peers, nine of them hostile")
 
 OBJECTIVES: tuple[Objective, ...] = (
     Objective(
@@ -146,10 +151,10 @@ OBJECTIVES: tuple[Objective, ...] = (
     Objective("1.31", "describe the distance measure", (5,)),
     Objective("1.32", "understand what the routing table does for finding peers", (5,)),
     Objective("1.33", "describe the DHT's basic operations", (5, 6)),
-    Objective("1.4", "understand pub/sub and its implementations", (7,)),
-    Objective("1.41", "say what FloodSub is and how it sends", (7,)),
-    Objective("1.42", "analyse where FloodSub and GossipSub differ", (7,)),
-    Objective("1.43", "say what GossipSub improves", (7,)),
+    Objective("1.4", "understand pub/sub and its implementations", (7,), (_FLOOD, _GOSSIP)),
+    Objective("1.41", "say what FloodSub is and how it sends", (7,), (_FLOOD,)),
+    Objective("1.42", "analyse where FloodSub and GossipSub differ", (7,), (_GOSSIP, _HUNDREDS)),
+    Objective("1.43", "say what GossipSub improves", (7,), (_HUNDREDS, _CUT)),
     Objective("1.5", "learn what NAT traversal is and which methods exist", (8,)),
     Objective("1.51", "describe circuit relay", (8,)),
     Objective("1.52", "contrast relay and hole punching", (8,)),
@@ -200,7 +205,14 @@ OBJECTIVES: tuple[Objective, ...] = (
         (4,),
         (Experiment(4, "What identify does not prove"),),
     ),
-    Objective("X.13", "choose GossipSub's parameters, and say what each costs", (7,)),
-    Objective("X.14", "name the attacks on a mesh, and what stops each", (7,)),
-    Objective("X.15", "say what GossipSub 1.2 saves", (7,)),
+    Objective(
+        "X.13", "choose GossipSub's parameters, and say what each costs", (7,), (_HUNDREDS, _CUT)
+    ),
+    Objective("X.14", "name the attacks on a mesh, and what stops each", (7,), (_HOSTILE,)),
+    Objective(
+        "X.15",
+        "say what GossipSub 1.2 saves",
+        (7,),
+        (Experiment(7, "5.3 · Big messages, and IDONTWANT"),),
+    ),
 )

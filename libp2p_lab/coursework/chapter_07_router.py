@@ -538,6 +538,7 @@ async def examine_router(exam: Exam, answer: Any) -> None:
     meetings.on_one_table(exam, answer)
     if exam.seed == exam.check.seeds[0]:
         await meetings.live(exam, answer)
+    if exam.seed == exam.check.seeds[-1]:
         await meetings.with_js(exam, answer)
 
 

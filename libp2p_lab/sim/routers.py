@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
-from libp2p_lab.pubsub.router import Router, Send
+from libp2p_lab.pubsub.router import Router, Send, Urgency
 from libp2p_lab.pubsub.score import Verdict
 from libp2p_lab.pubsub.signing import default_message_id
 
@@ -50,6 +50,8 @@ class RouterNetwork:
         count: how many.
         make: makes each.
         seed: of all chance: links, delays, and when each node's heart beats.
+        upload: bytes that a node can send in a second; what waits for its turn is sent in order, but for control
+            messages, which go first. None: as much as it likes.
 
     Attributes:
         now: seconds.
@@ -62,7 +64,9 @@ class RouterNetwork:
         ips: of nodes that have no address of their own.
     """
 
-    def __init__(self, count: int, make: MakeRouter, seed: int = 0) -> None:
+    def __init__(
+        self, count: int, make: MakeRouter, seed: int = 0, *, upload: float | None = None
+    ) -> None:
         self.now = 0.0
         self.rng = random.Random(f"{seed}/network")
         self.routers = [make(n, random.Random(f"{seed}/{n}")) for n in range(count)]
@@ -73,6 +77,8 @@ class RouterNetwork:
         self.twist: Twist | None = None
         self.ips: dict[int, str] = {}
         self._published: dict[bytes, float] = {}
+        self._upload = upload
+        self._idle_at = [0.0] * count  # when each node has sent what it has to send
         self._peers = [name_of(n) for n in range(count)]
         self._number = {peer: n for n, peer in enumerate(self._peers)}
         self._order = itertools.count()
@@ -200,7 +206,18 @@ class RouterNetwork:
                     delay = self.links.get((min(number, other), max(number, other)))
                     if delay is not None:
                         self.size += size
-                        self._put(self.now + delay + wait, other, number, rpc)
+                        sent = self._sent_at(number, size, action.urgency)
+                        self._put(sent + delay + wait, other, number, rpc)
+
+    def _sent_at(self, number: int, size: int, urgency: Urgency) -> float:
+        """When a node has sent so many bytes more."""
+        if self._upload is None:
+            return self.now
+        seconds = size / self._upload
+        if urgency is Urgency.CONTROL:
+            return self.now + seconds
+        self._idle_at[number] = max(self.now, self._idle_at[number]) + seconds
+        return self._idle_at[number]
 
     def _put(self, when: float, receiver: int, sender: int, rpc: RPC | None) -> None:
         heapq.heappush(self._due, (when, next(self._order), receiver, sender, rpc))
