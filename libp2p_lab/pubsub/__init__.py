@@ -12,6 +12,7 @@ Read in this order:
     score.py             what peers think of each other
     gossipsub.py         the three together
     outbox.py subscription.py pubsub.py services.py    streams, validators and subscriptions: the driver
+    seqno.py             a validator for those who fear old messages
     events.py            what routers tell the trace
     chat.py              an application: the room of universal-connectivity
 
@@ -34,6 +35,7 @@ from libp2p_lab.pubsub.pubsub import PubSub
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
 from libp2p_lab.pubsub.router import Router
 from libp2p_lab.pubsub.score import PeerScore, Score, ScoreParts, Verdict
+from libp2p_lab.pubsub.seqno import SeqnoValidator
 from libp2p_lab.pubsub.services import FloodSub, GossipSub
 from libp2p_lab.pubsub.signing import SignaturePolicy, default_message_id
 from libp2p_lab.pubsub.subscription import ReceivedMessage, Subscription
@@ -55,6 +57,7 @@ __all__ = [
     "ScoreParameters",
     "ScoreParts",
     "ScoreThresholds",
+    "SeqnoValidator",
     "SignaturePolicy",
     "Subscription",
     "TopicScoreParameters",
