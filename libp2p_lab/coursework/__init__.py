@@ -10,8 +10,8 @@ Read in this order:
 5. `questions`, `workbook`, `session`: predictions, hints, quizzes, progress;
 6. `seeds`, `release`; `handed_in`, `rerun`, `grading`; `forms`, `health`: for who gives a course.
 
-What people use of it has its name in `libp2p_lab` itself: `lab.check`, `lab.hint`, `lab.swap`, …. This package imports
-nothing by itself, so that the process of an answer loads its own chapter and no other.
+What people use of it has its name in `libp2p_lab` itself: `lab.check`, `lab.hint` and so on; the slots are in `slots`.
+This package imports nothing by itself, so that the process of an answer loads its own chapter and no other.
 
 The answers run in a process of their own (`worker` says why). Left out: nothing here protects from malice. A student
 who wants to cheat a check on their own machine can; a course grades on its own machine, with hidden seeds.

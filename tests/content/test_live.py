@@ -222,7 +222,7 @@ async def test_s30_answers_with_ourselves_and_ten_thousand_peers() -> None:
     from libp2p_lab.routing.kad_messages import Peer
     from tests.routing.test_cores import peer_id
 
-    limits = lab.Limits(kad_request_timeout=2.0)
+    limits = lab.Limits(kad_request_timeout=20.0)
     async with network(1, limits=limits) as (alice,), lab.Host(listen=["/memory/0"]) as mallory:
 
         @mallory.handle("/ipfs/kad/1.0.0")

@@ -14,15 +14,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flibp2p_lab/host/pb/webrtc.proto\x12\x11libp2p_lab.webrtc\"\x8b\x01\n\x07Message\x12-\n\x04\x66lag\x18\x01 \x01(\x0e\x32\x1f.libp2p_lab.webrtc.Message.Flag\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"@\n\x04\x46lag\x12\x07\n\x03\x46IN\x10\x00\x12\x10\n\x0cSTOP_SENDING\x10\x01\x12\x10\n\x0cRESET_STREAM\x10\x02\x12\x0b\n\x07\x46IN_ACK\x10\x03')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flibp2p_lab/host/pb/webrtc.proto\x12\x0flibp2p_lab.host\"\x89\x01\n\x07Message\x12+\n\x04\x66lag\x18\x01 \x01(\x0e\x32\x1d.libp2p_lab.host.Message.Flag\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"@\n\x04\x46lag\x12\x07\n\x03\x46IN\x10\x00\x12\x10\n\x0cSTOP_SENDING\x10\x01\x12\x10\n\x0cRESET_STREAM\x10\x02\x12\x0b\n\x07\x46IN_ACK\x10\x03')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'libp2p_lab.host.pb.webrtc_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_MESSAGE']._serialized_start=55
-  _globals['_MESSAGE']._serialized_end=194
-  _globals['_MESSAGE_FLAG']._serialized_start=130
-  _globals['_MESSAGE_FLAG']._serialized_end=194
+  _globals['_MESSAGE']._serialized_start=53
+  _globals['_MESSAGE']._serialized_end=190
+  _globals['_MESSAGE_FLAG']._serialized_start=126
+  _globals['_MESSAGE_FLAG']._serialized_end=190
 # @@protoc_insertion_point(module_scope)
