@@ -41,8 +41,8 @@ ROOT_FOR_ITSELF = [
     "_",
 ]
 # What the newest Python runs too. The project's own checks need tools that are pinned for older ones;
-# tests of tests, and attacks at the wire, find nothing there that the first run did not.
-NEWEST_SKIPS = ("project", "bench", "fuzz", "hostile", "mutants", *SEPARATE)
+# tests of tests, suites over the same code, and attacks at the wire find nothing there that the first run did not.
+NEWEST_SKIPS = ("project", "bench", "conformance", "fuzz", "hostile", "mutants", *SEPARATE)
 
 
 def run(*command: str | Path, **environ: str) -> bool:

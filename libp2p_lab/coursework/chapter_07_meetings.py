@@ -25,7 +25,7 @@ from libp2p_lab.pubsub.score import PeerScore
 from libp2p_lab.pubsub.services import FloodSub, GossipSub
 
 TOPIC = "harbour"
-PATIENCE = 30.0  # seconds for what takes a right router one or two
+PATIENCE = 15.0  # seconds for what takes a right router one or two
 _LOOK = 0.02  # seconds between two looks at a foreign peer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from playwright.sync_api import expect
 
 from tests.browser.lab_page import LabPage
@@ -25,7 +27,10 @@ def pictures(lab: LabPage, name: str) -> None:
         for theme in ("Dark", "Light"):
             lab.use_theme(f"JupyterLab {theme}")
             lab.page.wait_for_timeout(500)
-            lab.screenshot_whole(f"{name}-{width}-{theme.lower()}")
+            if (
+                "PICTURES" in os.environ
+            ):  # whole notebooks take their time: for who wants to look at them
+                lab.screenshot_whole(f"{name}-{width}-{theme.lower()}")
         assert lab.page.evaluate(OVERFLOWING) == [], f"at {width} pixels"
 
 
