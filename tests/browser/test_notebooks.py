@@ -164,3 +164,14 @@ def test_notebook_04_is_used_as_it_says(lab: LabPage) -> None:
     expect(first).to_contain_text("/steady/1.0.0")
     expect(first).to_contain_text("/mplex/6.7.0")
     assert lab.page_errors == []
+
+
+def test_notebook_07_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "07_pubsub.ipynb")
+    page = lab.page
+    expect(page.locator(".lab")).to_have_count(4)  # the twenty, the twins, a lens, a score board
+    pictures(lab, "notebook-07")
+    twins = page.locator(".lab").nth(1)
+    expect(twins).to_contain_text("FloodSub")
+    expect(twins).to_contain_text("GossipSub")
+    assert lab.page_errors == []
