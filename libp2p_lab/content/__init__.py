@@ -4,6 +4,7 @@ Read in this order:
 
     cid.py          the name of content
     records.py      values: what is believed, and which is better
+    ipns.py         a name that stays while what it points to changes
     providers.py    who says that it has what
     dht.py          the DHT whole: put, get, provide, find
 
@@ -12,12 +13,15 @@ Spec pages: kad-dht/README.md
 
 from libp2p_lab.content.cid import CID, Codec
 from libp2p_lab.content.dht import KadDHT
+from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
 
 __all__ = [
     "CID",
     "Codec",
+    "IpnsRecord",
+    "IpnsValidator",
     "KadDHT",
     "MemoryProviderStore",
     "Namespaces",
@@ -26,4 +30,5 @@ __all__ = [
     "PublicKeyValidator",
     "Validator",
     "ValueStore",
+    "ipns_key",
 ]

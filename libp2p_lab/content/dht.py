@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from libp2p_lab.content.cid import CID
+from libp2p_lab.content.ipns import IpnsValidator
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
 from libp2p_lab.errors import LabError, LocalError, MalformedMessage, RecordInvalid
@@ -37,7 +38,7 @@ class KadDHT(Kademlia):
     """The DHT: peers, values, providers.
 
     Args:
-        validators: by namespace, beside "pk".
+        validators: by namespace, beside "pk" and "ipns".
         providers: where provider records are kept; None for memory.
         clock: Unix time in seconds; only simulations replace it.
         **options: as for `Kademlia`.
@@ -52,7 +53,8 @@ class KadDHT(Kademlia):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.namespaces = Namespaces({"pk": PublicKeyValidator(), **(validators or {})})
+        known: dict[str, Validator] = {"pk": PublicKeyValidator(), "ipns": IpnsValidator(clock)}
+        self.namespaces = Namespaces({**known, **(validators or {})})
         self._clock = clock
         self._given_providers = providers
         self._provided: dict[bytes, None] = {}
