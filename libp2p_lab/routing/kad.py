@@ -248,7 +248,8 @@ class Kademlia:
         Returns: the lookups, one for each disjoint path; each knows its result.
         """
         target = position(key)
-        seeds = self.table.closest(target, self.k)
+        # Each path gets k of its own: were there k in all, sybils nearest to the target could be everybody's.
+        seeds = self.table.closest(target, self.k * self._paths)
         without = {self._host.peer_id}
         if self._paths == 1:
             lookups = [
