@@ -96,6 +96,7 @@ __all__ = [
     "ConnectionLost",
     "ConnectionManager",
     "DialError",
+    "DualDHT",
     "Echo",
     "Entry",
     "Envelope",

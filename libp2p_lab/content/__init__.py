@@ -7,12 +7,14 @@ Read in this order:
     ipns.py         a name that stays while what it points to changes
     providers.py    who says that it has what
     dht.py          the DHT whole: put, get, provide, find
+    dual_dht.py     two of them: the internet's and the house's
 
 Spec pages: kad-dht/README.md
 """
 
 from libp2p_lab.content.cid import CID, Codec
 from libp2p_lab.content.dht import KadDHT
+from libp2p_lab.content.dual_dht import DualDHT
 from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
@@ -20,6 +22,7 @@ from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator
 __all__ = [
     "CID",
     "Codec",
+    "DualDHT",
     "IpnsRecord",
     "IpnsValidator",
     "KadDHT",

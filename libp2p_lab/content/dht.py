@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from libp2p_lab.content.cid import CID
@@ -214,7 +214,7 @@ class KadDHT(Kademlia):
                 with contextlib.suppress(TimeoutError):
                     await self._advertise(key)
 
-    async def find_providers(self, cid: CID | bytes, count: int = 20) -> AsyncIterator[PeerInfo]:
+    async def find_providers(self, cid: CID | bytes, count: int = 20) -> AsyncGenerator[PeerInfo]:
         """Those who say that they have it, as they are found.
 
         Args:

@@ -135,7 +135,9 @@ class Kademlia:
 
     def _add(self, peer: PeerId) -> None:
         addrs = self._host.peerstore.addrs(peer)
-        if self._accept is not None and not self._accept(addrs):
+        # Where it is for us counts, if we know: a peer's own 192.168.1.7 may be in any house.
+        remote = [c.remote_addr for c in self._host.connections_to(peer)] or addrs
+        if self._accept is not None and not self._accept(remote):
             return
         if peer not in self.table and self.table.add(peer, addrs):
             self._report_table(peer, added=True)
