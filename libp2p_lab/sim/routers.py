@@ -17,7 +17,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
@@ -50,8 +50,8 @@ class RouterNetwork:
         count: how many.
         make: makes each.
         seed: of all chance: links, delays, and when each node's heart beats.
-        upload: bytes that a node can send in a second; what waits for its turn is sent in order, but for control
-            messages, which go first. None: as much as it likes.
+        upload: bytes that a node can send in a second, of all or of each; what waits for its turn is sent in order,
+            but for control messages, which go first. None: as much as it likes.
 
     Attributes:
         now: seconds.
@@ -65,7 +65,12 @@ class RouterNetwork:
     """
 
     def __init__(
-        self, count: int, make: MakeRouter, seed: int = 0, *, upload: float | None = None
+        self,
+        count: int,
+        make: MakeRouter,
+        seed: int = 0,
+        *,
+        upload: float | Sequence[float] | None = None,
     ) -> None:
         self.now = 0.0
         self.rng = random.Random(f"{seed}/network")
@@ -77,7 +82,7 @@ class RouterNetwork:
         self.twist: Twist | None = None
         self.ips: dict[int, str] = {}
         self._published: dict[bytes, float] = {}
-        self._upload = upload
+        self._upload = [upload] * count if isinstance(upload, int | float) else upload
         self._idle_at = [0.0] * count  # when each node has sent what it has to send
         self._peers = [name_of(n) for n in range(count)]
         self._number = {peer: n for n, peer in enumerate(self._peers)}
@@ -213,7 +218,7 @@ class RouterNetwork:
         """When a node has sent so many bytes more."""
         if self._upload is None:
             return self.now
-        seconds = size / self._upload
+        seconds = size / self._upload[number]
         if urgency is Urgency.CONTROL:
             return self.now + seconds
         self._idle_at[number] = max(self.now, self._idle_at[number]) + seconds
