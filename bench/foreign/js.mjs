@@ -6,11 +6,14 @@
 import { echo } from '@libp2p/echo'
 import { gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
 
 const PIECE = 64 * 1024
 const SINK = '/bench/sink/1.0.0'
@@ -65,7 +68,58 @@ async function createNodes (count) {
   return nodes
 }
 
+// Nodes that know one another: each has joined through the first, and looked for itself. The last is a client.
+async function dhtNodes (count) {
+  const nodes = []
+  for (let n = 0; n < count; n++) {
+    const clientMode = n === count - 1
+    const dht = kadDHT({ protocol: '/ipfs/kad/1.0.0', clientMode, peerInfoMapper: passthroughMapper })
+    nodes.push(await createNode(true, { dht }))
+  }
+  for (const node of nodes.slice(1)) await node.dial(nodes[0].getMultiaddrs()[0])
+  await new Promise(resolve => setTimeout(resolve, 2000)) // identify, and then the table, fill by themselves
+  for (const node of nodes) {
+    for await (const event of node.services.dht.getClosestPeers(node.peerId.toMultihash().bytes)) void event
+  }
+  return nodes
+}
+
+let keys = 0
+function newCid () {
+  const digest = new Uint8Array(32)
+  new DataView(digest.buffer).setUint32(0, ++keys * 2654435761 % 4294967296)
+  return CID.createV1(0x55, Digest.create(0x12, digest))
+}
+
+async function provide (node) {
+  const cid = newCid()
+  for await (const event of node.services.dht.provide(cid)) void event
+  return cid
+}
+
 const tasks = {
+  async dht_provide (peers, count, times) {
+    const nodes = await dhtNodes(peers)
+    return repeat(times, async () => 1e3 / count * await seconds(async () => {
+      for (let n = 0; n < count; n++) await provide(nodes[n % (peers - 1)])
+    })) // ms
+  },
+
+  async dht_find (peers, count, times) {
+    const nodes = await dhtNodes(peers)
+    return repeat(times, async () => {
+      const provided = []
+      for (let n = 0; n < count; n++) provided.push(await provide(nodes[n % (peers - 1)]))
+      await new Promise(resolve => setTimeout(resolve, 500))
+      return 1e3 / count * await seconds(async () => {
+        const { dht } = nodes[peers - 1].services
+        for (const cid of provided) {
+          for await (const event of dht.findProviders(cid)) if (event.name === 'PROVIDER' && event.providers.length > 0) break
+        }
+      })
+    }) // ms
+  },
+
   async throughput (mebibytes, times) {
     const [alice, bob] = await twoNodes()
     const size = mebibytes * 1024 * 1024

@@ -6,12 +6,14 @@ It runs on trio, in the environment of the interop tests; nothing of libp2p_lab 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count as count_from
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from libp2p import new_host
 from libp2p.abc import INetStream
 from libp2p.crypto import ed25519, x25519
 from libp2p.host.ping import handle_ping
+from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11 as MESHSUB
@@ -254,6 +257,62 @@ async def pubsub(count: int, rounds: int, size: int, times: int) -> list[float]:
         return samples
 
 
+@asynccontextmanager
+async def dht_hosts(count: int) -> AsyncIterator[list[Any]]:
+    """DHTs that know one another: each has been told of all the others. The last is a client."""
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(host()) for _ in range(count)]
+        services = []
+        for n, one in enumerate(made):
+            mode = DHTMode.CLIENT if n == count - 1 else DHTMode.SERVER
+            services.append(KadDHT(one, mode))
+            await stack.enter_async_context(background_trio_service(services[-1]))
+        for n, one in enumerate(made):
+            for other in made[n + 1 :]:
+                await connect(one, other)
+        for one, service in zip(made, services, strict=True):
+            for other in made:
+                if other is not one and other is not made[-1]:
+                    await service.add_peer(other.get_id())
+        yield services
+
+
+KEYS = count_from(1)
+
+
+def new_multihash() -> str:
+    return (b"\x12\x20" + hashlib.sha256(next(KEYS).to_bytes(8, "big")).digest()).hex()
+
+
+async def dht_provide(peers: int, count: int, times: int) -> list[float]:
+    async with dht_hosts(peers) as services:
+
+        async def sample() -> float:
+            with Stopwatch() as watch:
+                for n in range(count):
+                    await services[n % (peers - 1)].provide(new_multihash())
+            return watch.seconds / count * 1e3  # ms
+
+        return await repeat(times, sample)
+
+
+async def dht_find(peers: int, count: int, times: int) -> list[float]:
+    async with dht_hosts(peers) as services:
+
+        async def sample() -> float:
+            keys = [new_multihash() for _ in range(count)]
+            for n, key in enumerate(keys):
+                await services[n % (peers - 1)].provide(key)
+            await trio.sleep(0.5)
+            with Stopwatch() as watch:
+                for key in keys:
+                    found = await services[-1].find_providers(key, 1)
+                    assert found
+            return watch.seconds / count * 1e3  # ms
+
+        return await repeat(times, sample)
+
+
 async def imports(times: int) -> list[float]:
     program = "import time; t = time.process_time(); import libp2p; print(time.process_time() - t)"
     command = [sys.executable, "-W", "ignore", "-c", program]
@@ -275,6 +334,8 @@ TASKS: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "connection_memory": connection_memory,
     "pubsub": pubsub,
     "imports": imports,
+    "dht_provide": dht_provide,
+    "dht_find": dht_find,
 }
 
 if __name__ == "__main__":
