@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from libp2p_lab import curriculum
 from libp2p_lab.coursework import misuse, process
 from libp2p_lab.coursework.catalogue import CHECKS
 from libp2p_lab.coursework.checks import Check
+from tests.coursework import forked
 from tests.coursework.support import cell
 from tests.mutants import Mutant
 from tests.project.test_spec_links import problems
@@ -18,6 +20,12 @@ from tests.support import REPOSITORY
 
 # What lives in the kernel is tested with a live run, in test_live_records.py.
 IN_PROCESS = [check for check in CHECKS if check.place == "process"]
+
+
+@pytest.fixture(autouse=True)
+def quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        monkeypatch.setattr(process, "_run", forked.run)
 
 
 def answers(check: Check) -> Any:
