@@ -43,7 +43,7 @@ class Links(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "site"
-    command = [sys.executable, "-m", "tools.build_docs", str(folder)]
+    command = [sys.executable, "-m", "tools.build_docs", str(folder), "--without-sources"]
     subprocess.run(command, cwd=REPOSITORY, check=True)
     return folder
 
