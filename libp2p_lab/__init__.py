@@ -73,6 +73,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         workbook,
     )
     from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
+    from libp2p_lab.nat import Relay, RelayClient
     from libp2p_lab.pubsub import (
         FloodSub,
         GossipSub,
@@ -132,6 +133,8 @@ __all__ = [
     "PublicKey",
     "RecordInvalid",
     "Recording",
+    "Relay",
+    "RelayClient",
     "RemoteError",
     "ScoreParameters",
     "ScoreThresholds",
@@ -184,6 +187,7 @@ _LATER = {
         "quiz",
         "workbook",
     ),
+    "libp2p_lab.nat": ("Relay", "RelayClient"),
     "libp2p_lab.pubsub": (
         "FloodSub",
         "GossipSub",

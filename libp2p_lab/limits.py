@@ -191,6 +191,20 @@ class Limits:
     chat_file: int = 4 * 1024 * 1024  # a file in the chat room; it is held in memory
     pubsub_explicit_interval: float = 300.0  # between two looks at explicit peers; v1.1: 5 minutes
 
+    # -- relays and hole punching ---------------------------------------------------------------------------
+    relay_duration: float = 120.0  # whole seconds of one circuit; 0: no limit; go-libp2p: 2 min
+    relay_data: int = 128 * 1024  # bytes of one circuit each way; 0: no limit; go-libp2p: 128 KiB
+    relay_reservation_ttl: float = 3600.0  # until a place expires; go-libp2p: 1 h
+    relay_reservations: int = 128  # places in all; go-libp2p: 128
+    relay_reservations_per_ip: int = 8  # IPv4 address, or /56 of IPv6; go-libp2p: 8
+    relay_reservations_per_network: int = 32  # autonomous system; go-libp2p: 32
+    relay_circuits_per_peer: int = 16  # that a peer takes part in; go-libp2p: 16
+    relay_handshake_timeout: float = 60.0  # one message of hop or stop; go-libp2p: 1 min
+    relay_connect_timeout: float = 30.0  # from CONNECT to the target's yes; go-libp2p: 30 s
+    relay_renew_before: float = 120.0  # a place is renewed before it expires; go-libp2p: 2 min
+    relay_retry: float = 5.0  # until a place that was lost is asked for again; doubled each time
+    relay_retry_max: float = 300.0  # the longest such wait
+
     message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax
 
 

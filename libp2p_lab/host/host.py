@@ -51,7 +51,7 @@ from libp2p_lab.trace import Probe, Trace
 from libp2p_lab.transports.dns import LookUpText, look_up_text
 from libp2p_lab.transports.memory import Memory
 from libp2p_lab.transports.tcp import TCP
-from libp2p_lab.transports.transport import Transport
+from libp2p_lab.transports.transport import Listener, Transport
 from libp2p_lab.transports.websocket import WebSocket
 
 #: Whatever names a peer: its id (or the id's text), an address that ends in its id, or both together.
@@ -135,6 +135,7 @@ class Host:
         self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
         self._change_callbacks: list[Callable[[], None]] = []
         self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
+        self._seekers: list[Callable[[PeerId], Awaitable[None]]] = []
         self.resources = ResourceManager(self.limits)
         self._observations = ObservedAddrs(self.limits)
         self._observed: tuple[Multiaddr, ...] = ()  # confirmed
@@ -242,6 +243,11 @@ class Host:
         await self.close()
 
     @property
+    def probe(self) -> Probe:
+        """Where facts about the host as a whole are told; services tell theirs on layers of their own."""
+        return self._probe
+
+    @property
     def is_running(self) -> bool:
         """Whether it was started and not closed."""
         return self._started and not self._closed
@@ -257,8 +263,7 @@ class Host:
         """
         self._check_running()
         listener = await self._swarm.listen(Multiaddr(addr) if isinstance(addr, str) else addr)
-        self._update_observed()
-        self._changed()
+        self.addrs_changed()
         return [found.with_peer(self.peer_id) for found in listener.addrs]
 
     @property
@@ -277,6 +282,16 @@ class Host:
     def nat_kind(self, protocol: Literal["tcp", "udp"]) -> NatKind:
         """How the NAT before us gives out ports, as far as others' observations tell: see `ObservedAddrs.nat_kind`."""
         return self._observations.nat_kind(protocol)
+
+    async def stop_listening(self, listener: Listener) -> None:
+        """Wait no longer where a transport of ours does. Connections that have arrived stay open."""
+        await self._swarm.stop_listening(listener)
+        self.addrs_changed()
+
+    def addrs_changed(self) -> None:
+        """A listener's addresses are not what they were. Transports of services call this."""
+        self._update_observed()
+        self._changed()
 
     def observe(self, connection: MuxedConnection, seen: Multiaddr) -> None:
         """The remote of a connection says where it sees our end. Identify calls this."""
@@ -325,6 +340,17 @@ class Host:
             for find in self._finders:
                 known = (*known, *(await find(peer)))
         return await self._swarm.dial(peer, addrs, known)
+
+    def add_transport(self, transport: Transport) -> None:
+        """One more way to reach others: a service that is a transport as well calls this from `attach`."""
+        self._swarm.add_transport(transport)
+
+    def add_direct_seeker(self, seek: Callable[[PeerId], Awaitable[None]]) -> None:
+        """Before a stream is refused because its connection is a limited one, let `seek` find a direct one.
+
+        It returns as soon as there is one, or when there will be none.
+        """
+        self._seekers.append(seek)
 
     def add_finder(self, find: Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]) -> None:
         """Ask `find` for the addresses of peers that we know none of. It returns () for "I do not know"."""
@@ -399,14 +425,18 @@ class Host:
 
     # -- streams ----------------------------------------------------------------------------------------------
 
-    async def open_stream(self, peer: PeerRef, protocols: str | Sequence[str]) -> MuxedStream:
+    async def open_stream(
+        self, peer: PeerRef, protocols: str | Sequence[str], *, allow_limited: bool = False
+    ) -> MuxedStream:
         """A stream to `peer`, which is dialed if need be.
 
         Args:
             peer: whoever shall answer.
             protocols: one protocol id, or several in order of preference.
+            allow_limited: whether a connection will do that a relay limits. For protocols of a few bytes.
 
-        Raises: `NegotiationError` if the peer speaks none of them; `DialError`; `ConnectionLost`.
+        Raises: `NegotiationError` if the peer speaks none of them; `DialError`; `ConnectionLost`; `LocalError` if
+            there is a limited connection only.
             With one protocol the peer's answer is awaited only if it has not told yet that it speaks it; a
             refusal then shows at the first `read`.
         """
@@ -417,7 +447,21 @@ class Host:
             connection = self._swarm.best(peer)
         if connection is None:
             connection = await self.connect(peer)
+        if connection.limited and not allow_limited:
+            connection = await self._direct(connection.remote_peer)
         return await self.open_stream_on(connection, wanted)
+
+    async def _direct(self, peer: PeerId) -> MuxedConnection:
+        """A connection without limits, if one comes of what is under way."""
+        for seek in self._seekers:
+            await seek(peer)
+        connection = self._swarm.best(peer)
+        if connection is None or connection.limited:
+            raise LocalError(
+                f"{peer.short()} is reached through a relay that limits time and bytes: "
+                "wait for a direct connection, or say allow_limited=True if the protocol needs little"
+            )
+        return connection
 
     async def open_stream_on(
         self, connection: MuxedConnection, protocols: Sequence[str]

@@ -63,7 +63,7 @@ class Ping:
 
         Raises: `ProtocolViolation` if other bytes come back; `ConnectionLost` if nothing does within the limit.
         """
-        stream = await self._host.open_stream(peer, PROTOCOL_ID)
+        stream = await self._host.open_stream(peer, PROTOCOL_ID, allow_limited=True)
         try:
             return await self.round_trip(stream)
         finally:

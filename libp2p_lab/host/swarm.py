@@ -45,7 +45,7 @@ from libp2p_lab.trace import Probe
 from libp2p_lab.transports.dialing import Backoff, race, rank
 from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
 from libp2p_lab.transports.tcp import TCP
-from libp2p_lab.transports.transport import Listener, RawConnection, Transport
+from libp2p_lab.transports.transport import Listener, MayBeLimited, RawConnection, Transport
 
 ConnectionCallback = Callable[[MuxedConnection], None]
 
@@ -94,7 +94,7 @@ class Swarm:
         self.on_connect: list[ConnectionCallback] = []
         self.on_disconnect: list[ConnectionCallback] = []
         self._peer_id = peer_id
-        self._transports = transports
+        self._transports = [*transports]
         self._upgrader = upgrader
         self._limits = limits
         self._gater = gater
@@ -151,6 +151,17 @@ class Swarm:
                 return listener
         have = ", ".join(transport.name for transport in self._transports) or "none"
         raise LocalError(f"no transport can listen at {addr} (this host has: {have})")
+
+    def add_transport(self, transport: Transport) -> None:
+        """One more way to reach others, behind those that there are."""
+        self._transports.append(transport)
+
+    async def stop_listening(self, listener: Listener) -> None:
+        """Wait there no longer. Connections that have arrived stay open."""
+        if listener in self._listeners:
+            self._report_listener(listener, ListenerClosed)
+            self._listeners.remove(listener)
+        await listener.close()
 
     @property
     def listen_addrs(self) -> list[Multiaddr]:
@@ -396,6 +407,9 @@ class Swarm:
                 if fresh_port and isinstance(transport, TCP):
                     raw: RawConnection = await transport.dial_from(addr, None)
                 else:
+                    # A relay must be told who is called; to others the name at the end says nothing.
+                    if expected is not None and "p2p-circuit" in addr.names:
+                        addr = addr.with_peer(expected)
                     raw = await transport.dial(addr)
                 try:
                     connection = await self._upgrade(
@@ -452,7 +466,7 @@ class Swarm:
                 transport=transport,
                 security=upgraded.security,
                 muxer=upgraded.muxer.protocol,
-                limited=False,
+                limited=isinstance(raw, MayBeLimited) and raw.limited,
                 opened_at=self._clock(),
             )
             self._check(info, claim)
@@ -592,7 +606,7 @@ class Swarm:
         return self._by_peer.get(peer, [])
 
     def best(self, peer: PeerId) -> MuxedConnection | None:
-        """The connection that new streams use; both ends choose the same.
+        """The connection that new streams use; both ends choose the same: a direct one before a relayed one.
 
         When two peers dial each other at the same moment, each ends with two connections. The one that the peer with
         the smaller id dialed stays in use; the other is closed once nothing runs on it.
@@ -601,7 +615,7 @@ class Swarm:
         if not held:
             return None
         preferred: StreamDirection = "outbound" if self._peer_id < peer else "inbound"
-        return min(held, key=lambda c: (c.limited, c.direction != preferred, c.id))
+        return min(held, key=lambda c: (c.relayed, c.direction != preferred, c.id))
 
     def _drop_duplicates(self, peer: PeerId) -> None:
         """Close the connections to `peer` that lost, as soon as they are idle."""
@@ -610,7 +624,7 @@ class Swarm:
         for connection in tuple(self.to(peer)):
             if (
                 connection is keep
-                or connection.limited
+                or connection.relayed
                 or connection.direction == (keep.direction if keep is not None else "")
             ):
                 continue

@@ -152,6 +152,11 @@ class MuxedConnection:
         return self.info.limited
 
     @property
+    def relayed(self) -> bool:
+        """Whether it runs over a relay, which may limit it or not."""
+        return "p2p-circuit" in self.info.remote_addr.names
+
+    @property
     def is_open(self) -> bool:
         """Whether streams can be used."""
         return self._ended is None

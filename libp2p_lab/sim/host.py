@@ -166,11 +166,13 @@ class SimHost(Host):
             await self.start()
         return await self.run(super().connect(target))
 
-    async def open_stream(self, peer: PeerRef, protocols: str | Sequence[str]) -> MuxedStream:
+    async def open_stream(
+        self, peer: PeerRef, protocols: str | Sequence[str], *, allow_limited: bool = False
+    ) -> MuxedStream:
         """As `Host.open_stream`."""
         if self._starting is None or not self._starting.done():
             await self.start()
-        return await self.run(super().open_stream(peer, protocols))
+        return await self.run(super().open_stream(peer, protocols, allow_limited=allow_limited))
 
     async def disconnect(self, peer: PeerRef) -> None:
         """As `Host.disconnect`."""

@@ -7,7 +7,7 @@ A transport gives a raw `ByteStream` and nothing more: no security, no streams w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.trace import Probe
@@ -38,6 +38,16 @@ class RawConnection(ByteStream, Protocol):
 
     @probe.setter
     def probe(self, probe: Probe) -> None: ...
+
+
+@runtime_checkable
+class MayBeLimited(Protocol):
+    """What a raw connection is, besides, that may come with limits: a relay's circuit."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether somebody between limits its time or bytes."""
+        ...
 
 
 def report_earlier(probe: Probe, unread: Iterable[bytes], received: int) -> None:

@@ -1,0 +1,32 @@
+"""Chapter 08: how do two peers meet when neither can be called?
+
+Read in this order:
+
+    relay_messages.py    what is said to a relay, and by it; the voucher
+    relay_book.py        who has a place, who is switched through, what each may still carry
+    relay.py             the relay
+    circuit.py           the other side: being reached through a relay, and reaching others
+    dcutr_messages.py    what two say to each other before they punch
+    events.py            what all of that tells the trace
+
+Left out: version 1 of the relay protocol, which nobody keeps (a peer that offers it alone is refused, with the reason),
+and relays that dial the target themselves.
+
+Spec pages: connections/hole-punching.md, relay/circuit-v2.md, relay/DCUtR.md
+"""
+
+from libp2p_lab.nat.circuit import RelayClient, RelayRefused
+from libp2p_lab.nat.relay import Relay
+from libp2p_lab.nat.relay_book import RelayBook
+from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher
+
+__all__ = [
+    "Limit",
+    "Relay",
+    "RelayBook",
+    "RelayClient",
+    "RelayRefused",
+    "Reservation",
+    "Status",
+    "Voucher",
+]

@@ -1,0 +1,170 @@
+"""What happens around relays and hole punching, as facts for the trace (layers "relay", "circuit" and "dcutr")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# -- the relay -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationMade:
+    """A relay keeps a place for a peer.
+
+    Attributes:
+        peer: who has it.
+        expire: Unix time in seconds.
+        renewed: whether it had one before.
+    """
+
+    peer: str
+    expire: int
+    renewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationEnded:
+    """A relay keeps a place no longer: "expired", or "disconnected"."""
+
+    peer: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRefusal:
+    """A relay said no. The reason is more than the status says on the wire."""
+
+    peer: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOpened:
+    """A relay switched two peers through."""
+
+    number: int
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitClosed:
+    """A circuit is over.
+
+    Attributes:
+        number: as when it opened.
+        there, back: bytes carried from its source to its target, and the other way.
+        how: "closed", or the reason why it was cut.
+    """
+
+    number: int
+    there: int
+    back: int
+    how: str
+
+
+# -- the client ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """We have a place at a relay, until `expire` (Unix time in seconds)."""
+
+    relay: str
+    expire: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationLost:
+    """We have no place at a relay any more."""
+
+    relay: str
+    why: str
+
+
+# -- hole punching ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirectDialTried:
+    """A peer with public addresses was dialed directly, before anything is punched."""
+
+    peer: str
+    worked: bool
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTripMeasured:
+    """From our CONNECT to the other's, over the relay, in seconds."""
+
+    peer: str
+    attempt: int
+    rtt: float
+
+
+@dataclass(frozen=True, slots=True)
+class PunchStarted:
+    """The moment of simultaneous dialing, at this end.
+
+    Attributes:
+        peer: the other.
+        attempt: 1 to 3.
+        role: "initiator" of the exchange (B, who was called), or "receiver" (A, who called).
+        addrs: what is dialed.
+    """
+
+    peer: str
+    attempt: int
+    role: Literal["initiator", "receiver"]
+    addrs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PunchDialStarted:
+    """One address is being dialed; "client" or "server" is our role on what comes of it."""
+
+    peer: str
+    attempt: int
+    addr: str
+    role: Literal["client", "server"]
+
+
+@dataclass(frozen=True, slots=True)
+class PunchDialEnded:
+    """One such dial is over; `cause` is empty if it worked."""
+
+    peer: str
+    attempt: int
+    addr: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PunchEnded:
+    """Hole punching is over.
+
+    Attributes:
+        peer: the other.
+        outcome: "punched", "dialed" (no hole was needed) or "failed".
+        attempts: exchanges that it took; 0 if none was needed.
+        addr: where the direct connection leads; "" if there is none.
+        cause: why not.
+    """
+
+    peer: str
+    outcome: Literal["punched", "dialed", "failed"]
+    attempts: int
+    addr: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """New streams use the direct connection; the relayed one was closed after its grace."""
+
+    peer: str
+    relayed: int
+    direct: int
