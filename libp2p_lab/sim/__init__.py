@@ -42,6 +42,7 @@ Read in this order:
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
     routers.py                           a thousand pubsub routers, as cores, without hosts around them
     attacks.py                           what the authors of GossipSub tried on it, with scores and without
+    lookups.py                           ten thousand routing tables, and lookups over them
 
 Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.
