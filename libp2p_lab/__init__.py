@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         workbook,
     )
     from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
-    from libp2p_lab.nat import Relay, RelayClient
+    from libp2p_lab.nat import DCUtR, Relay, RelayClient
     from libp2p_lab.pubsub import (
         FloodSub,
         GossipSub,
@@ -96,6 +96,7 @@ __all__ = [
     "BlockList",
     "ConnectionLost",
     "ConnectionManager",
+    "DCUtR",
     "DialError",
     "DualDHT",
     "Echo",
@@ -187,7 +188,7 @@ _LATER = {
         "quiz",
         "workbook",
     ),
-    "libp2p_lab.nat": ("Relay", "RelayClient"),
+    "libp2p_lab.nat": ("DCUtR", "Relay", "RelayClient"),
     "libp2p_lab.pubsub": (
         "FloodSub",
         "GossipSub",

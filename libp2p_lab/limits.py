@@ -204,6 +204,11 @@ class Limits:
     relay_renew_before: float = 120.0  # a place is renewed before it expires; go-libp2p: 2 min
     relay_retry: float = 5.0  # until a place that was lost is asked for again; doubled each time
     relay_retry_max: float = 300.0  # the longest such wait
+    dcutr_timeout: float = 10.0  # one exchange of CONNECT and SYNC; js-libp2p: 5 s, go-libp2p: 60 s
+    dcutr_dial_timeout: float = 5.0  # the dials of one try; go-libp2p: 5 s
+    dcutr_addrs: int = 16  # of one CONNECT that are dialed
+    dcutr_grace: float = 2.0  # how long the relayed connection stays beside the direct one
+    dcutr_wait: float = 30.0  # of a stream for a direct connection: the other side's three tries
 
     message: int = 4 * 1024 * 1024  # any other length-prefixed message; go-libp2p MessageSizeMax
 

@@ -279,6 +279,16 @@ class Host:
         """Where several others see us though we do not listen there: the outside of a NAT. As in `addrs`."""
         return [addr.with_peer(self.peer_id) for addr in self._observed]
 
+    @property
+    def punchable_addrs(self) -> list[Multiaddr]:
+        """Where somebody who is told may try to punch through to us: where we listen, and where anybody sees us.
+
+        As in `addrs`, but without relays.
+        """
+        listening = [a for a in self._swarm.listen_addrs if "p2p-circuit" not in a.names]
+        found = dict.fromkeys((*self._observations.candidates(listening), *listening))
+        return [addr.with_peer(self.peer_id) for addr in found]
+
     def nat_kind(self, protocol: Literal["tcp", "udp"]) -> NatKind:
         """How the NAT before us gives out ports, as far as others' observations tell: see `ObservedAddrs.nat_kind`."""
         return self._observations.nat_kind(protocol)
@@ -340,6 +350,26 @@ class Host:
             for find in self._finders:
                 known = (*known, *(await find(peer)))
         return await self._swarm.dial(peer, addrs, known)
+
+    def can_dial(self, addr: Multiaddr) -> bool:
+        """Whether a transport of ours can dial this."""
+        return self._swarm.can_dial(addr)
+
+    def can_punch(self, addr: Multiaddr) -> bool:
+        """Whether a hole can be punched with such an address: TCP and QUIC."""
+        return self._swarm.can_punch(addr)
+
+    async def dial_direct(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+        """A new connection to `peer`, whatever there is. Raises: `DialError`."""
+        return await self._swarm.dial_direct(peer, addrs)
+
+    async def punch(self, peer: PeerId, addr: Multiaddr, *, is_client: bool) -> MuxedConnection:
+        """Dial while the other side dials us: see `Swarm.punch`."""
+        return await self._swarm.punch(peer, addr, is_client)
+
+    def open_hole(self, addr: Multiaddr, data: bytes) -> None:
+        """Let our NAT expect datagrams from `addr`, by sending one there. Raises: `LocalError`."""
+        self._swarm.open_hole(addr, data)
 
     def add_transport(self, transport: Transport) -> None:
         """One more way to reach others: a service that is a transport as well calls this from `attach`."""

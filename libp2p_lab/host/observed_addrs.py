@@ -123,7 +123,14 @@ class ObservedAddrs:
 
         Returns: the best observed first, a few for each; none at which we listen anyway.
         """
-        counted = [(n, *key) for key, n in self.observers().items() if self._is_enough(n)]
+        return self._agreed(listening, self._limits.observed_addr_confirmations)
+
+    def candidates(self, listening: Sequence[Multiaddr]) -> list[Multiaddr]:
+        """As `confirmed`, but one observer is enough: good enough for a try, as hole punching is, and no more."""
+        return self._agreed(listening, 1)
+
+    def _agreed(self, listening: Sequence[Multiaddr], least: int) -> list[Multiaddr]:
+        counted = [(n, *key) for key, n in self.observers().items() if n >= least]
         counted.sort(key=lambda entry: (-entry[0], bytes(entry[2])))
         found: dict[Multiaddr, None] = {}
         for addr in listening:

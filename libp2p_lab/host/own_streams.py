@@ -64,6 +64,22 @@ class Door(Protocol):
 
 
 @runtime_checkable
+class OpensHoles(Protocol):
+    """A transport over UDP that can send what opens the own NAT for somebody's datagrams, and means nothing."""
+
+    def can_dial(self, addr: Multiaddr) -> bool:
+        """As `PeerTransport.can_dial`."""
+        ...
+
+    def open_hole(self, addr: Multiaddr, data: bytes, parts: HostParts) -> None:
+        """Send one datagram to `addr` from where we listen.
+
+        Raises: `LocalError` if no listening socket can reach it.
+        """
+        ...
+
+
+@runtime_checkable
 class PeerTransport(Protocol):
     """A transport whose connections are secured and multiplexed already."""
 

@@ -70,6 +70,15 @@ class QUIC:
         endpoint.door = door
         return endpoint
 
+    def open_hole(self, addr: Multiaddr, data: bytes, parts: HostParts) -> None:
+        """As `OpensHoles.open_hole`."""
+        host, port = _host_port(self, addr)
+        for endpoint in self._open(parts):
+            if endpoint.door is not None and endpoint.reaches(host):
+                endpoint.send(data, (host, port))
+                return
+        raise LocalError(f"this host does not listen where {addr} could be reached from")
+
     def _open(self, parts: HostParts) -> list[QuicEndpoint]:
         """The sockets of one host."""
         self._endpoints = [endpoint for endpoint in self._endpoints if not endpoint.closed]

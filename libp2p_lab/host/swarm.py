@@ -31,7 +31,7 @@ from libp2p_lab.host.events import (
     UpgradeFailed,
 )
 from libp2p_lab.host.gater import Gater
-from libp2p_lab.host.own_streams import HostParts, PeerTransport
+from libp2p_lab.host.own_streams import HostParts, OpensHoles, PeerTransport
 from libp2p_lab.host.resources import ConnectionClaim, ResourceManager, StreamClaim
 from libp2p_lab.host.upgrade import SecurityRefused, Upgrader
 from libp2p_lab.identity.keys import PublicKey
@@ -432,6 +432,67 @@ class Swarm:
         Both ends take themselves for the dialer then, and neither understands the other.
         """
         return not isinstance(error, PeerIdMismatch) and raw.local_addr in self.listen_addrs
+
+    # -- hole punching --------------------------------------------------------------------------------------
+
+    def can_dial(self, addr: Multiaddr) -> bool:
+        """Whether a transport of ours can dial this."""
+        return any(transport.can_dial(addr) for transport in self._transports)
+
+    def can_punch(self, addr: Multiaddr) -> bool:
+        """Whether a hole can be punched with such an address: TCP and QUIC."""
+        return any(isinstance(t, TCP | OpensHoles) and t.can_dial(addr) for t in self._transports)
+
+    async def dial_direct(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
+        """As `dial`, but a new connection, whatever there is.
+
+        Raises: `DialError`.
+        """
+        return await self._dial(peer, addrs, ())
+
+    async def punch(self, peer: PeerId, addr: Multiaddr, is_client: bool) -> MuxedConnection:
+        """Dial while the other side dials us. The caller sets the time limit.
+
+        Args:
+            peer: who must answer.
+            addr: where it is seen from outside.
+            is_client: who we are on the connection, though both dial: over TCP the two dials make one connection.
+
+        Raises: `LocalError` if we do not listen where that could be dialed from; what a dial raises.
+        """
+        if self._gater is not None and not (
+            self._gater.allow_dial_peer(peer) and self._gater.allow_dial_addr(peer, addr)
+        ):
+            raise LocalError("refused by the gater")
+        transport = next((t for t in self._transports if t.can_dial(addr)), None)
+        if isinstance(transport, TCP):
+            local = transport.listening_for(addr)
+            if local is None and not is_client:
+                raise LocalError(f"this host does not listen where {addr} could be dialed from")
+            number, claim = next(self._numbers), self._resources.open_connection("outbound")
+            try:
+                raw = await transport.dial_from(addr, local)
+                role: StreamDirection = "outbound" if is_client else "inbound"
+                made = await self._upgrade(raw, number, role, transport.name, peer, claim)
+            except BaseException:
+                claim.close()
+                raise
+            self._tasks.create_task(self._run(made))
+            return made
+        if transport is None or not is_client:
+            raise LocalError(f"nothing of this host can punch to {addr}")
+        return await self._dial_once(peer, addr, transport)
+
+    def open_hole(self, addr: Multiaddr, data: bytes) -> None:
+        """Let our NAT expect datagrams from `addr`, by sending one there.
+
+        Raises: `LocalError`.
+        """
+        for transport in self._transports:
+            if isinstance(transport, OpensHoles) and transport.can_dial(addr):
+                transport.open_hole(addr, data, self._parts)
+                return
+        raise LocalError(f"no transport of this host sends datagrams to {addr}")
 
     # -- life of a connection -------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ Read in this order:
     relay.py             the relay
     circuit.py           the other side: being reached through a relay, and reaching others
     dcutr_messages.py    what two say to each other before they punch
+    coordination.py      who says it when, and when each must dial
+    dcutr.py             punching, and moving over to the direct connection
     events.py            what all of that tells the trace
 
 Left out: version 1 of the relay protocol, which nobody keeps (a peer that offers it alone is refused, with the reason),
@@ -16,12 +18,17 @@ Spec pages: connections/hole-punching.md, relay/circuit-v2.md, relay/DCUtR.md
 """
 
 from libp2p_lab.nat.circuit import RelayClient, RelayRefused
+from libp2p_lab.nat.coordination import Coordination, Punch
+from libp2p_lab.nat.dcutr import DCUtR
 from libp2p_lab.nat.relay import Relay
 from libp2p_lab.nat.relay_book import RelayBook
 from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher
 
 __all__ = [
+    "Coordination",
+    "DCUtR",
     "Limit",
+    "Punch",
     "Relay",
     "RelayBook",
     "RelayClient",
