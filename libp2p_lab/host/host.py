@@ -367,6 +367,12 @@ class Host:
         """Dial while the other side dials us: see `Swarm.punch`."""
         return await self._swarm.punch(peer, addr, is_client)
 
+    def expect_punch(
+        self, peer: PeerId, ip: str, on_stray: Callable[[Multiaddr], None]
+    ) -> Callable[[], None]:
+        """What comes from `ip` now may be the other side's dial: see `Swarm.expect_punch`."""
+        return self._swarm.expect_punch(peer, ip, on_stray)
+
     def open_hole(self, addr: Multiaddr, data: bytes) -> None:
         """Let our NAT expect datagrams from `addr`, by sending one there. Raises: `LocalError`."""
         self._swarm.open_hole(addr, data)

@@ -65,7 +65,10 @@ class Door(Protocol):
 
 @runtime_checkable
 class OpensHoles(Protocol):
-    """A transport over UDP that can send what opens the own NAT for somebody's datagrams, and means nothing."""
+    """A transport over UDP that can send what opens the own NAT for somebody's datagrams, and means nothing.
+
+    Whoever receives it learns one thing from it: where its sender is seen.
+    """
 
     def can_dial(self, addr: Multiaddr) -> bool:
         """As `PeerTransport.can_dial`."""
@@ -76,6 +79,12 @@ class OpensHoles(Protocol):
 
         Raises: `LocalError` if no listening socket can reach it.
         """
+        ...
+
+    def watch_strays(
+        self, ip: str, on_stray: Callable[[Multiaddr], None], parts: HostParts
+    ) -> Callable[[], None]:
+        """Call `on_stray` with the source of each datagram from `ip` that means nothing; the result ends it."""
         ...
 
 

@@ -14,6 +14,7 @@ Spec: quic/README.md
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from libp2p_lab.errors import LocalError
@@ -78,6 +79,22 @@ class QUIC:
                 endpoint.send(data, (host, port))
                 return
         raise LocalError(f"this host does not listen where {addr} could be reached from")
+
+    def watch_strays(
+        self, ip: str, on_stray: Callable[[Multiaddr], None], parts: HostParts
+    ) -> Callable[[], None]:
+        """As `OpensHoles.watch_strays`."""
+        from libp2p_lab.host.quic_endpoint import to_multiaddr
+
+        endpoints = [one for one in self._open(parts) if one.door is not None]
+        for endpoint in endpoints:
+            endpoint.on_stray[ip] = lambda source: on_stray(to_multiaddr(source))
+
+        def stop() -> None:
+            for endpoint in endpoints:
+                endpoint.on_stray.pop(ip, None)
+
+        return stop
 
     def _open(self, parts: HostParts) -> list[QuicEndpoint]:
         """The sockets of one host."""

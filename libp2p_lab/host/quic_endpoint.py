@@ -13,7 +13,7 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
@@ -116,6 +116,9 @@ class QuicEndpoint(asyncio.DatagramProtocol):
         self._retry = QuicRetryTokenHandler()
         self._pending: dict[QuicLink, asyncio.TimerHandle] = {}  # inbound, not proven yet
         self._originals: dict[QuicLink, bytes] = {}  # the id that a client invented for us
+        self.on_stray: dict[
+            str, Callable[[Address], None]
+        ] = {}  # by IP address, while holes are punched
         self._transport: asyncio.DatagramTransport
         self.closed = False
 
@@ -135,13 +138,15 @@ class QuicEndpoint(asyncio.DatagramProtocol):
         else:
             try:
                 header = pull_quic_header(Buffer(data=data), host_cid_length=ID_LENGTH)
+                link = self.links.get(header.destination_cid)
+                if link is None:
+                    link = self._newcomer(header, len(data), source)
             except ValueError:
-                return
-            link = self.links.get(header.destination_cid)
-            if link is None:
-                link = self._newcomer(header, len(data), source)
+                link = None
         if link is not None:
             link.receive(data, source)
+        elif source[0] in self.on_stray:
+            self.on_stray[source[0]](source)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""

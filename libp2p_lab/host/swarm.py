@@ -112,6 +112,9 @@ class Swarm:
         self._admitted: dict[Multiaddr, list[ConnectionClaim]] = {}  # not yet usable
         self._claims: dict[int, ConnectionClaim] = {}  # by connection
         self._stream_claims: dict[MuxedStream, StreamClaim] = {}  # of streams that we opened
+        self._punchers: dict[
+            str, PeerId
+        ] = {}  # by IP address: who dials us, and is the server there
         self._tasks: asyncio.TaskGroup
         self._parts: HostParts
         self._clock: Callable[[], float]
@@ -228,7 +231,9 @@ class Swarm:
         link = str(number := next(self._numbers))
         try:
             async with asyncio.timeout(self._limits.handshake_timeout):
-                connection = await self._upgrade(raw, number, "inbound", transport, None, claim)
+                puncher = self._punchers.get(_host_of(raw.remote_addr))
+                role: StreamDirection = "inbound" if puncher is None else "outbound"
+                connection = await self._upgrade(raw, number, role, transport, puncher, claim)
         except (LabError, OSError) as error:
             self._report_upgrade(link, raw.remote_addr, f"{type(error).__name__}: {error}")
             return
@@ -482,6 +487,35 @@ class Swarm:
         if transport is None or not is_client:
             raise LocalError(f"nothing of this host can punch to {addr}")
         return await self._dial_once(peer, addr, transport)
+
+    def expect_punch(
+        self, peer: PeerId, ip: str, on_stray: Callable[[Multiaddr], None]
+    ) -> Callable[[], None]:
+        """While holes are punched as the client: what comes from `ip` may be the other's dial.
+
+        Over TCP its SYN may reach our listener, where it comes from another port than was said. It is the server
+        there, too. Over UDP its datagrams mean nothing, but they show where it is.
+
+        Args:
+            peer: the other.
+            ip: where it is.
+            on_stray: called with the source of each datagram from there that means nothing.
+
+        Returns: a function that ends it.
+        """
+        self._punchers[ip] = peer
+        stops = [
+            transport.watch_strays(ip, on_stray, self._parts)
+            for transport in self._transports
+            if isinstance(transport, OpensHoles)
+        ]
+
+        def stop() -> None:
+            self._punchers.pop(ip, None)
+            for end in stops:
+                end()
+
+        return stop
 
     def open_hole(self, addr: Multiaddr, data: bytes) -> None:
         """Let our NAT expect datagrams from `addr`, by sending one there.

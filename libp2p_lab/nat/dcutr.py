@@ -10,6 +10,10 @@ Over TCP both dial from the port at which they listen: the one that their NATs m
 cross, and make one connection (simultaneous open): A is its client. Over QUIC A dials, and B only sends datagrams of
 random bytes that open its box: a QUIC server needs nothing more.
 
+If B is behind a symmetric NAT, its dials come from another port than it said. Where A's box lets them in, they are not
+in vain: a SYN that reaches A's listener makes a connection, of which A is the client as always; and from where a
+datagram of random bytes came, there A dials too.
+
 Misconception: who wants the connection punches first. It is the one who was called that begins, since it is the one
 that nobody can call.
 
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 
 KNOCK_SIZE = 64  # bytes of a datagram that opens the own box
 KNOCK_PAUSE = (0.01, 0.2)  # seconds between two; the spec
+MORE_ADDRS = 4  # dialed besides those that were said, because the other's datagrams come from there
 RESULTS = 256  # outcomes that are remembered
 
 
@@ -339,26 +344,37 @@ class DCUtR:
         there = asyncio.Event()
         self._waiting.setdefault(peer, set()).add(there)
         causes: list[str] = []
-        tasks = [
-            asyncio.create_task(self._dial(relayed, addr, attempt, as_, causes))
-            for addr in punch.addrs
-        ]
-        done = asyncio.gather(*tasks)
+        tasks: dict[Multiaddr, asyncio.Task[None]] = {}
+
+        def dial(addr: Multiaddr) -> None:
+            if addr not in tasks and len(tasks) < len(punch.addrs) + MORE_ADDRS:
+                work = self._dial(relayed, addr, attempt, as_, causes)
+                tasks[addr] = asyncio.create_task(work)
+
+        ips = {addr.parts[0].value for addr in punch.addrs if as_ == "client"}
+        stops = [self._host.expect_punch(peer, ip, dial) for ip in ips]
         arrived = asyncio.create_task(there.wait())
         try:
-            if self.direct_to(peer) is None:
-                timeout = self._host.limits.dcutr_dial_timeout
-                await asyncio.wait(
-                    (done, arrived), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-                )
+            async with asyncio.timeout(self._host.limits.dcutr_dial_timeout):
+                for addr in punch.addrs:
+                    dial(addr)
+                while self.direct_to(peer) is None and not arrived.done():
+                    running = [task for task in tasks.values() if not task.done()]
+                    if not running:
+                        break
+                    await asyncio.wait((*running, arrived), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            pass
         finally:
+            for stop in stops:
+                stop()
             self._waiting[peer].discard(there)
             if not self._waiting[peer]:
                 del self._waiting[peer]
-            for task in (*tasks, arrived):
+            for task in (*tasks.values(), arrived):
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, arrived, done, return_exceptions=True)
+                await asyncio.gather(*tasks.values(), arrived, return_exceptions=True)
         return "; ".join(causes) or "nothing came through"
 
     async def _dial(

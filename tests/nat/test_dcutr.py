@@ -293,3 +293,21 @@ def test_same_seed_same_punch():
             net.run(settled(street))
             digests.add(net.digest(contents=True))
     assert len(digests) == 1
+
+
+def test_a_symmetric_box_on_one_side_is_no_hindrance_if_the_other_lets_its_dials_in():
+    """B's dials come from a port that nobody was told of. They are taken for what they are."""
+    symmetric = NatBehaviour(mapping="address-and-port-dependent", ports="random", parity=False)
+    for kind in ("tcp", "quic"):
+        for a, b, outcome in (
+            (symmetric, FULL_CONE, "punched"),
+            (FULL_CONE, symmetric, "punched"),
+            (symmetric, PORT_RESTRICTED, "failed"),
+        ):
+            street = Street(a, b, kind)
+            with street.net as net:
+                net.run(street.meet())
+                net.run(settled(street))
+                assert street.alice.dcutr.results[street.bob.peer_id].outcome == outcome
+                [held] = [c for c in street.bob.connections_to(street.alice.peer_id)][:1]
+                assert held.direction == "outbound"
