@@ -10,6 +10,7 @@ from libp2p_lab.coursework import (
     chapter_02,
     chapter_03,
     chapter_04,
+    chapter_05,
     chapter_07,
     lab_net,
     quiz_00,
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *chapter_02.CHECKS,
     *chapter_03.CHECKS,
     *chapter_04.CHECKS,
+    *chapter_05.CHECKS,
     *chapter_07.CHECKS,
     *lab_net.CHECKS,
 )

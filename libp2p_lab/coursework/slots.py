@@ -5,10 +5,10 @@
             await theirs.connect(stack.addrs(mine)[0])     # an untouched peer expects the name that my code gave
 
 Nothing in the library is patched: hosts are handed the part when they are made, other hosts in the same kernel stay as
-they are. Most slots are parts that `Host` takes anyway, or parts of its services (`slot_pubsub`). Two are not:
-`peer_id` is handed to the host and to its Noise, and `multiaddr` stands at the host's edges, where people write and
-read addresses as text: listening, advertising (identify), dialling. Between the edges addresses are bytes: those that
-the student's codec made.
+they are. Most slots are parts that `Host` takes anyway, or parts of its services (`slot_pubsub`, `slot_routing`). Two
+are not: `peer_id` is handed to the host and to its Noise, and `multiaddr` stands at the host's edges, where people
+write and read addresses as text: listening, advertising (identify), dialling. Between the edges addresses are bytes:
+those that the student's codec made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libp2p_lab.coursework import slot_pubsub
+from libp2p_lab.coursework import slot_pubsub, slot_routing
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.identify import Identify
@@ -61,8 +61,17 @@ SLOTS: tuple[Slot, ...] = (
     ),
     Slot("secure_channel", "03", "a `SecureChannel`"),
     Slot("muxer", "04", "a `Muxer`"),
-    Slot("routing_table", "05", "a Kademlia routing table"),
-    Slot("lookup", "05", "an iterative lookup"),
+    Slot(
+        "routing_table",
+        "05",
+        "a class, called with (me, k), with add(peer), remove(peer), closest(position, count), peers()",
+    ),
+    Slot(
+        "lookup",
+        "05",
+        "a class, called with (target, seeds, k, alpha), with next(), answered(peer, closer), failed(peer), "
+        "is_finished, result",
+    ),
     Slot("record_store", "06", "a store of records and providers"),
     Slot("pubsub_router", "07", "a class, called with `rng`, whose objects are a pubsub `Router`"),
     Slot("peer_score", "07", "a function or class, called without arguments, that gives a `Score`"),
@@ -238,6 +247,10 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(security=part)
         case "muxer":
             stack = Stack(muxer=part)
+        case "routing_table":
+            stack = Stack(services=lambda: slot_routing.with_table(part))
+        case "lookup":
+            stack = Stack(services=lambda: slot_routing.with_lookup(part))
         case "pubsub_router":
             stack = Stack(services=lambda: slot_pubsub.with_router(part))
         case "peer_score":
