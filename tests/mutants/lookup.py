@@ -177,7 +177,7 @@ class LeavesOutTheLast(Another):
     @property
     def result(self):
         found = super().result
-        return found[:-1] if len(self.heard) == 7 and not self.lost else found
+        return found[:-1] if len(self.heard) <= 7 and not self.lost else found
 
 
 ANOTHER = Another
