@@ -41,6 +41,7 @@ Read in this order:
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
     routers.py                           a thousand pubsub routers, as cores, without hosts around them
+    punching.py                          homes behind NAT boxes that meet by a relay, one by one and by the hundred
     attacks.py                           what the authors of GossipSub tried on it, with scores and without
     lookups.py                           ten thousand routing tables, and lookups over them
 

@@ -309,5 +309,5 @@ def test_a_symmetric_box_on_one_side_is_no_hindrance_if_the_other_lets_its_dials
                 net.run(street.meet())
                 net.run(settled(street))
                 assert street.alice.dcutr.results[street.bob.peer_id].outcome == outcome
-                [held] = [c for c in street.bob.connections_to(street.alice.peer_id)][:1]
+                held = street.bob.connections_to(street.alice.peer_id)[0]
                 assert held.direction == "outbound"
