@@ -204,6 +204,10 @@ class Limits:
     relay_renew_before: float = 120.0  # a place is renewed before it expires; go-libp2p: 2 min
     relay_retry: float = 5.0  # until a place that was lost is asked for again; doubled each time
     relay_retry_max: float = 300.0  # the longest such wait
+    autorelay_interval: float = 30.0  # between two looks whether there are relays enough; go: 30 s
+    autorelay_backoff: float = 60.0  # a relay that failed is left alone; doubled each time
+    autorelay_backoff_max: float = 3600.0  # the longest; go-libp2p: 1 h
+    autorelay_candidates: int = 256  # that failed, remembered
     dcutr_timeout: float = 10.0  # one exchange of CONNECT and SYNC; js-libp2p: 5 s, go-libp2p: 60 s
     dcutr_dial_timeout: float = 5.0  # the dials of one try; go-libp2p: 5 s
     dcutr_addrs: int = 16  # of one CONNECT that are dialed

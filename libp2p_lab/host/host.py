@@ -134,6 +134,7 @@ class Host:
         self._optimistic = optimistic
         self._listen_at = tuple(Multiaddr(a) if isinstance(a, str) else a for a in listen)
         self._change_callbacks: list[Callable[[], None]] = []
+        self._start_callbacks: list[Callable[[], None]] = []
         self._finders: list[Callable[[PeerId], Awaitable[Sequence[Multiaddr]]]] = []
         self._seekers: list[Callable[[PeerId], Awaitable[None]]] = []
         self.resources = ResourceManager(self.limits)
@@ -202,6 +203,8 @@ class Host:
         except BaseException:
             await self.close()
             raise
+        for callback in self._start_callbacks:
+            callback()
         return self
 
     async def _live(self, ready: asyncio.Event) -> None:
@@ -577,6 +580,10 @@ class Host:
     def protocols(self) -> tuple[str, ...]:
         """What we answer, sorted."""
         return self._handlers.protocols
+
+    def on_start(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once we listen: services that do something by themselves begin there."""
+        self._start_callbacks.append(callback)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` when our addresses or protocols change while we run."""

@@ -6,6 +6,7 @@ Read in this order:
     relay_book.py        who has a place, who is switched through, what each may still carry
     relay.py             the relay
     circuit.py           the other side: being reached through a relay, and reaching others
+    auto_relay.py        finding relays by oneself
     dcutr_messages.py    what two say to each other before they punch
     coordination.py      who says it when, and when each must dial
     dcutr.py             punching, and moving over to the direct connection
@@ -17,6 +18,7 @@ and relays that dial the target themselves.
 Spec pages: connections/hole-punching.md, relay/circuit-v2.md, relay/DCUtR.md
 """
 
+from libp2p_lab.nat.auto_relay import AutoRelay
 from libp2p_lab.nat.circuit import RelayClient, RelayRefused
 from libp2p_lab.nat.coordination import Coordination, Punch
 from libp2p_lab.nat.dcutr import DCUtR
@@ -25,6 +27,7 @@ from libp2p_lab.nat.relay_book import RelayBook
 from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher
 
 __all__ = [
+    "AutoRelay",
     "Coordination",
     "DCUtR",
     "Limit",
