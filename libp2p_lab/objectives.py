@@ -56,6 +56,8 @@ _FOUR_KINDS = Experiment(1, "Four peers, four kinds of key")
 _WRONG_NAME = Experiment(1, "Taking somebody's name")
 _ADDRESSES = Experiment(1, "Addresses are bytes, too")
 _LETTER = Experiment(1, "A letter that a stranger believes")
+_HOW_FAR = Experiment(5, "How far is it from here?")
+_THOUSANDS = Experiment(5, "5.1 · Ten thousand peers")
 _LAYERS = Experiment(0, "4 · Wire")
 _FOUR_TRANSPORTS = Experiment(2, "One ping, four transports")
 _STEPS = Experiment(2, "Counting round trips")
@@ -147,10 +149,20 @@ OBJECTIVES: tuple[Objective, ...] = (
         (4,),
         (_THREE_AT_ONCE, Experiment(4, "Lose some packets")),
     ),
-    Objective("1.3", "understand content routing in a DHT", (5, 6)),
-    Objective("1.31", "describe the distance measure", (5,)),
-    Objective("1.32", "understand what the routing table does for finding peers", (5,)),
-    Objective("1.33", "describe the DHT's basic operations", (5, 6)),
+    Objective("1.3", "understand content routing in a DHT", (5, 6), (_THOUSANDS,)),
+    Objective("1.31", "describe the distance measure", (5,), (_HOW_FAR,)),
+    Objective(
+        "1.32",
+        "understand what the routing table does for finding peers",
+        (5,),
+        (Experiment(5, "Whom does one peer know?"), _THOUSANDS),
+    ),
+    Objective(
+        "1.33",
+        "describe the DHT's basic operations",
+        (5, 6),
+        (Experiment(5, "One lookup, step by step"),),
+    ),
     Objective("1.4", "understand pub/sub and its implementations", (7,), (_FLOOD, _GOSSIP)),
     Objective("1.41", "say what FloodSub is and how it sends", (7,), (_FLOOD,)),
     Objective("1.42", "analyse where FloodSub and GossipSub differ", (7,), (_GOSSIP, _HUNDREDS)),
@@ -204,6 +216,18 @@ OBJECTIVES: tuple[Objective, ...] = (
         "say what identify tells, and what it does not prove",
         (4,),
         (Experiment(4, "What identify does not prove"),),
+    ),
+    Objective(
+        "X.9",
+        "say what churn costs, and what a table does about it",
+        (5,),
+        (Experiment(5, "5.2 · When many are gone"),),
+    ),
+    Objective(
+        "X.10",
+        "take over a key by Sybils, and say what helps",
+        (5,),
+        (Experiment(5, "5.5 · Somebody sits on the key"),),
     ),
     Objective(
         "X.13", "choose GossipSub's parameters, and say what each costs", (7,), (_HUNDREDS, _CUT)

@@ -18,6 +18,7 @@ from libp2p_lab.coursework import (
     quiz_02,
     quiz_03,
     quiz_04,
+    quiz_05,
     quiz_07,
 )
 from libp2p_lab.coursework.checks import Check
@@ -40,6 +41,7 @@ QUESTIONS: tuple[Question, ...] = (
     *quiz_02.QUESTIONS,
     *quiz_03.QUESTIONS,
     *quiz_04.QUESTIONS,
+    *quiz_05.QUESTIONS,
     *quiz_07.QUESTIONS,
 )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -75,6 +76,8 @@ class Outcome:
         requests: how many peers were asked.
         failed: how many of them did not answer.
         seconds: how long it took, in virtual time.
+        first_seconds: how long until the first of the k closest had answered, where a record would be; infinite if
+            none did.
         share: how many of the k closest peers that live it found, from 0 to 1.
         most_in_flight: the most requests that were under way at once.
     """
@@ -84,6 +87,7 @@ class Outcome:
     requests: int
     failed: int
     seconds: float
+    first_seconds: float
     share: float
     most_in_flight: int
 
@@ -101,16 +105,26 @@ class LookupNetwork:
         k: size of buckets and results.
         seed: of all chance: ids, tables, regions, who is dead.
         dead: the part of the peers that are in tables and do not answer.
+        round_trips: from a dial to an answer; 1 where connections are there already.
 
     Attributes:
         ids: of all peers.
         alive: the numbers of those that answer.
     """
 
-    def __init__(self, count: int, *, k: int = K, seed: int = 0, dead: float = 0.0) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        k: int = K,
+        seed: int = 0,
+        dead: float = 0.0,
+        round_trips: int = ROUND_TRIPS,
+    ) -> None:
         if count < 2 or not 0.0 <= dead < 1.0:
             raise LocalError("a network has at least two peers, and some of them live")
         self.k = k
+        self._round_trips = round_trips
         self._rng = random.Random(f"{seed}/lookups")
         digests = (hashlib.sha256(f"{seed}/{n}".encode()).digest() for n in range(count))
         self.ids = [PeerId(b"\x12\x20" + digest) for digest in digests]
@@ -198,7 +212,8 @@ class LookupNetwork:
         lookup = make(target, seeds, k=self.k, alpha=alpha)
         rounds = dict.fromkeys(seeds, 1)
         due: list[tuple[float, int, PeerId, Sequence[PeerId] | None]] = []
-        now, requests, failed, hops, most = 0.0, 0, 0, 0, 0
+        right = [peer for peer in self.closest(target, self.k + 1) if peer != me][: self.k]
+        now, first, requests, failed, hops, most = 0.0, math.inf, 0, 0, 0, 0
         while True:
             for peer in lookup.next():
                 requests += 1
@@ -217,15 +232,15 @@ class LookupNetwork:
             for other in named:
                 rounds.setdefault(other, rounds[peer] + 1)
             hops = max(hops, rounds[peer])
+            first = min(first, now) if peer in right else first
             lookup.answered(peer, named)
         found = tuple(lookup.result)
-        right = [peer for peer in self.closest(target, self.k + 1) if peer != me][: self.k]
         share = len(set(found) & set(right)) / len(right)
-        return Outcome(found, hops, requests, failed, now, share, most)
+        return Outcome(found, hops, requests, failed, now, first, share, most)
 
     def _request_time(self, asker: int, peer: PeerId) -> float:
         """Seconds from a dial to the answer; a peer that was made up is next door."""
         number = self._number.get(peer)
         there = self._region[number] if number is not None else self._region[asker]
         delay = WORLD.delay(self._region[asker], there)
-        return ROUND_TRIPS * 2 * delay * (1 + WORLD.jitter * self._rng.random())
+        return self._round_trips * 2 * delay * (1 + WORLD.jitter * self._rng.random())
