@@ -12,11 +12,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import {
   generateKeyPair,
   privateKeyFromProtobuf,
   privateKeyToProtobuf
 } from '@libp2p/crypto/keys'
+import { dcutr } from '@libp2p/dcutr'
 import { echo } from '@libp2p/echo'
 import { fetch } from '@libp2p/fetch'
 import { floodsub } from '@libp2p/floodsub'
@@ -72,7 +74,8 @@ function describe (connection) {
     remote_addr: connection.remoteAddr.toString(),
     direction: connection.direction,
     security: connection.encryption,
-    muxer: connection.multiplexer
+    muxer: connection.multiplexer,
+    limited: connection.limits != null
   }
 }
 
@@ -188,7 +191,11 @@ const commands = {
     swarm_key: swarmKey,
     pubsub,
     pubsub_options: pubsubOptions = {},
-    dht = false
+    dht = false,
+    circuit = false, // dials and listens through relays
+    relay, // options of a relay; is none without
+    punches = false, // by DCUtR
+    announce = [] // addresses to tell besides those at which it listens
   }) {
     if (node != null) throw new Error('already started')
     if (KEY_TYPES[type] == null) throw new TypeError(`no key type is called ${type}`)
@@ -202,9 +209,10 @@ const commands = {
       // Without a list of its own it would ask servers of the public network where it is.
       transports.push((await import('@libp2p/webrtc')).webRTCDirect({ rtcConfiguration: { iceServers: [] } }))
     }
+    if (circuit || listen.some(addr => addr.includes('/p2p-circuit'))) transports.push(circuitRelayTransport())
     node = await createLibp2p({
       privateKey,
-      addresses: { listen },
+      addresses: { listen, appendAnnounce: announce },
       transports,
       connectionProtector: swarmKey == null ? undefined : preSharedKey({ psk: Buffer.from(swarmKey) }),
       connectionEncrypters: pick(SECURITY, security, 'secure channel'),
@@ -219,7 +227,9 @@ const commands = {
         echo: echo({ protocolPrefix: 'package', timeout: 3_000 }),
         fetch: fetch(),
         ...(pubsub == null ? {} : { pubsub: PUBSUB[pubsub](pubsubOptions) }),
-        ...(dht ? { dht: numbersDHT() } : {})
+        ...(dht ? { dht: numbersDHT() } : {}),
+        ...(relay == null ? {} : { relay: circuitRelayServer(relay) }),
+        ...(punches ? { dcutr: dcutr() } : {})
       }
     })
     node.services.pubsub?.addEventListener('message', ({ detail }) => {
@@ -240,8 +250,8 @@ const commands = {
       identified.set(detail.peerId.toString(), detail)
       identifying.emit(detail.peerId.toString())
     })
-    await node.handle(ECHO, serveEcho, FULL_DUPLEX)
-    await node.handle(PERF, servePerf, FULL_DUPLEX)
+    await node.handle(ECHO, serveEcho, { ...FULL_DUPLEX, runOnLimitedConnection: true })
+    await node.handle(PERF, servePerf, { ...FULL_DUPLEX, runOnLimitedConnection: true })
     return { ...commands.addrs(), private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('hex') }
   },
 
@@ -302,8 +312,8 @@ const commands = {
 
   // Sends `size` bytes, closes for writing, and reads them back. Without `negotiate_fully` the first bytes travel
   // with the proposal of the protocol, before the other side has agreed to it.
-  async echo ({ size = 0, negotiate_fully: negotiateFully = true, ...target }) {
-    const stream = await node.dialProtocol(whom(target), ECHO, { negotiateFully })
+  async echo ({ size = 0, negotiate_fully: negotiateFully = true, limited = false, ...target }) {
+    const stream = await node.dialProtocol(whom(target), ECHO, { negotiateFully, runOnLimitedConnection: limited })
     return echoOnce(stream, size)
   },
 
@@ -330,7 +340,7 @@ const commands = {
   },
 
   async perf ({ upload, download, ...target }) {
-    const stream = await node.dialProtocol(whom(target), PERF)
+    const stream = await node.dialProtocol(whom(target), PERF, { runOnLimitedConnection: true })
     const started = performance.now()
     const answer = drain(stream)
     answer.catch(() => {})
@@ -349,6 +359,17 @@ const commands = {
     const { protocol } = stream
     stream.abort(new Error('only the name was wanted'))
     return protocol
+  },
+
+  // Gets a place at a relay. The addresses that come of it.
+  async reserve ({ addr }) {
+    await node.components.transportManager.listen([multiaddr(`${addr}/p2p-circuit`)])
+    return commands.addrs()
+  },
+
+  // Who has a place at the relay that we are.
+  reservations () {
+    return Array.from(node.services.relay.reservations.keys()).map(String)
   },
 
   subscribe ({ topic }) {

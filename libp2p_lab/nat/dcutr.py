@@ -61,6 +61,8 @@ class DCUtR:
 
     Args:
         allow_private: whether private addresses are told and dialed too: for laboratories, and networks of one house.
+        predicted: addresses to tell besides those at which others see us: where a NAT will let the other in, for who
+            can guess its ports.
         retries: exchanges before it is given up; the spec: 3.
 
     Attributes:
@@ -69,9 +71,16 @@ class DCUtR:
 
     name = "dcutr"
 
-    def __init__(self, *, allow_private: bool = False, retries: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        predicted: Sequence[Multiaddr | str] = (),
+        retries: int = 3,
+    ) -> None:
         self.allow_private = allow_private
         self.retries = retries
+        self.predicted = [Multiaddr(a) if isinstance(a, str) else a for a in predicted]
         self.results: dict[PeerId, PunchEnded] = {}
         self._host: Host
         self._active: set[PeerId] = set()  # whom we try to reach directly now
@@ -304,7 +313,7 @@ class DCUtR:
     # -- both -----------------------------------------------------------------------------------------------
 
     def _exchange(self, role: Role) -> Coordination:
-        own = [
+        own = [addr.without_peer() for addr in self.predicted] + [
             addr.without_peer()
             for addr in self._host.punchable_addrs
             if self.allow_private or is_public(addr)
