@@ -12,6 +12,7 @@ from libp2p_lab.coursework import (
     chapter_04,
     chapter_05,
     chapter_07,
+    chapter_08,
     lab_net,
     quiz_00,
     quiz_01,
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *chapter_04.CHECKS,
     *chapter_05.CHECKS,
     *chapter_07.CHECKS,
+    *chapter_08.CHECKS,
     *lab_net.CHECKS,
 )
 QUESTIONS: tuple[Question, ...] = (

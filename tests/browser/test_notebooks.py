@@ -175,3 +175,10 @@ def test_notebook_07_is_used_as_it_says(lab: LabPage) -> None:
     expect(twins).to_contain_text("FloodSub")
     expect(twins).to_contain_text("GossipSub")
     assert lab.page_errors == []
+
+
+def test_notebook_05_is_used_as_it_says(lab: LabPage) -> None:
+    run_all(lab, "05_routing.ipynb")
+    expect(lab.page.locator(".lab")).to_have_count(3)  # a lens, a chart, the quiz stands apart
+    pictures(lab, "notebook-05")
+    assert lab.page_errors == []
