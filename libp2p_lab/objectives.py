@@ -58,6 +58,8 @@ _ADDRESSES = Experiment(1, "Addresses are bytes, too")
 _LETTER = Experiment(1, "A letter that a stranger believes")
 _HOW_FAR = Experiment(5, "How far is it from here?")
 _THOUSANDS = Experiment(5, "5.1 · Ten thousand peers")
+_NO_WAY_IN = Experiment(8, "Nobody can call alice")
+_HOLE = Experiment(8, "A hole")
 _LAYERS = Experiment(0, "4 · Wire")
 _FOUR_TRANSPORTS = Experiment(2, "One ping, four transports")
 _STEPS = Experiment(2, "Counting round trips")
@@ -111,7 +113,7 @@ OBJECTIVES: tuple[Objective, ...] = (
         (2,),
         (_FOUR_TRANSPORTS, Experiment(2, "Twelve situations")),
     ),
-    Objective("1.12", "know the several ways through NATs", (8,)),
+    Objective("1.12", "know the several ways through NATs", (8,), (_NO_WAY_IN,)),
     Objective(
         "1.13",
         "say what stream multiplexing is and why it helps",
@@ -167,9 +169,11 @@ OBJECTIVES: tuple[Objective, ...] = (
     Objective("1.41", "say what FloodSub is and how it sends", (7,), (_FLOOD,)),
     Objective("1.42", "analyse where FloodSub and GossipSub differ", (7,), (_GOSSIP, _HUNDREDS)),
     Objective("1.43", "say what GossipSub improves", (7,), (_HUNDREDS, _CUT)),
-    Objective("1.5", "learn what NAT traversal is and which methods exist", (8,)),
-    Objective("1.51", "describe circuit relay", (8,)),
-    Objective("1.52", "contrast relay and hole punching", (8,)),
+    Objective(
+        "1.5", "learn what NAT traversal is and which methods exist", (8,), (_NO_WAY_IN, _HOLE)
+    ),
+    Objective("1.51", "describe circuit relay", (8,), (Experiment(8, "A way around: the relay"),)),
+    Objective("1.52", "contrast relay and hole punching", (8,), (_HOLE,)),
     Objective(
         "X.1",
         "say why a key has one encoding, and refuse the others",
@@ -239,4 +243,11 @@ OBJECTIVES: tuple[Objective, ...] = (
         (7,),
         (Experiment(7, "5.3 · Big messages, and IDONTWANT"),),
     ),
+    Objective(
+        "X.16",
+        "say how NAT boxes map and filter, and which pairs can punch",
+        (8,),
+        (Experiment(8, "5.1 · Nine kinds of boxes"),),
+    ),
+    Objective("X.17", "say when each side dials, and why", (8,), (Experiment(8, "4 · Wire"),)),
 )

@@ -21,6 +21,7 @@ from libp2p_lab.coursework import (
     quiz_04,
     quiz_05,
     quiz_07,
+    quiz_08,
 )
 from libp2p_lab.coursework.checks import Check
 from libp2p_lab.coursework.questions import Question
@@ -45,6 +46,7 @@ QUESTIONS: tuple[Question, ...] = (
     *quiz_04.QUESTIONS,
     *quiz_05.QUESTIONS,
     *quiz_07.QUESTIONS,
+    *quiz_08.QUESTIONS,
 )
 
 
