@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from libp2p_lab.errors import (
@@ -36,7 +35,7 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
-from libp2p_lab.nat.events import ReservationLost, Reserved
+from libp2p_lab.nat.events import RelayRefusal, ReservationLost, Reserved
 from libp2p_lab.nat.relay_messages import (
     HOP_PROTOCOL,
     MAX_MESSAGE,
@@ -408,32 +407,34 @@ class RelayClient:
     async def _answer(self, stream: MuxedStream) -> None:
         """A relay says that somebody calls. Spec: relay/circuit-v2.md#stop-protocol"""
         connection = stream.connection
-        answer = partial(self._answer_stop, stream)
         try:
             async with asyncio.timeout(self._host.limits.relay_handshake_timeout):
                 message = decode_stop(await stream.read_message(MAX_MESSAGE))
-        except (MalformedMessage, LimitExceeded):
-            await answer(Status.MALFORMED_MESSAGE)
-            raise
+        except (MalformedMessage, LimitExceeded) as error:
+            await self._refuse(stream, Status.MALFORMED_MESSAGE, str(error))
+            return
         probe = stream.probe.on("circuit")
         if probe.trace.listeners:
             probe.emit("received", message)
-        if not isinstance(message, StopConnect):
-            await answer(Status.UNEXPECTED_MESSAGE)
-            raise ProtocolViolation("a STATUS that answers nothing")
         listener = self.listeners.get(connection.remote_peer)
-        if listener is None or listener.reservation is None or connection.relayed:
-            await answer(Status.PERMISSION_DENIED)
-            raise ProtocolViolation(f"{connection.remote_peer} is no relay of ours")
-        if message.peer == self._host.peer_id:
-            await answer(Status.CONNECTION_FAILED)
-            raise ProtocolViolation("the relay says that we call ourselves")
-        await answer(Status.OK)
-        end = connection.remote_addr.with_peer(connection.remote_peer) / CIRCUIT
-        limited = message.limit is not None and message.limit.is_any
-        circuit = CircuitStream(stream, connection.local_addr, end, limited)
-        listener.on_connection(circuit)
-        await circuit.over.wait()
+        if not isinstance(message, StopConnect):
+            reason = "a STATUS that answers nothing"
+            await self._refuse(stream, Status.UNEXPECTED_MESSAGE, reason)
+        elif listener is None or listener.reservation is None or connection.relayed:
+            await self._refuse(stream, Status.PERMISSION_DENIED, "it is no relay of ours")
+        elif message.peer == self._host.peer_id:
+            await self._refuse(stream, Status.CONNECTION_FAILED, "we do not call ourselves")
+        else:
+            await self._answer_stop(stream, Status.OK)
+            end = connection.remote_addr.with_peer(connection.remote_peer) / CIRCUIT
+            limited = message.limit is not None and message.limit.is_any
+            circuit = CircuitStream(stream, connection.local_addr, end, limited)
+            listener.on_connection(circuit)
+            await circuit.over.wait()
+
+    async def _refuse(self, stream: MuxedStream, status: Status, reason: str) -> None:
+        self._tell(RelayRefusal(str(stream.connection.remote_peer), status.name, reason))
+        await self._answer_stop(stream, status)
 
     async def _answer_stop(self, stream: MuxedStream, status: Status) -> None:
         message = StopStatus(status)

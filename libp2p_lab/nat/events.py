@@ -33,7 +33,7 @@ class ReservationEnded:
 
 @dataclass(frozen=True, slots=True)
 class RelayRefusal:
-    """A relay said no. The reason is more than the status says on the wire."""
+    """A relay said no, or who was called through one. The reason is more than the status says on the wire."""
 
     peer: str
     status: str

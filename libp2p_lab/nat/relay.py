@@ -124,9 +124,10 @@ class Relay:
         try:
             async with asyncio.timeout(self._limits.relay_handshake_timeout):
                 message = decode_hop(await stream.read_message(MAX_MESSAGE))
-        except (MalformedMessage, LimitExceeded):
-            await self._send(stream, HopStatus(Status.MALFORMED_MESSAGE))
-            raise
+        except (MalformedMessage, LimitExceeded) as error:
+            # To raise would reset the stream, and take the answer with it.
+            await self._refuse(stream, Refused(Status.MALFORMED_MESSAGE, str(error)))
+            return
         if probe.trace.listeners:
             probe.emit("received", message)
         match message:
@@ -135,8 +136,8 @@ class Relay:
             case HopConnect(target):
                 await self._connect(stream, target)
             case HopStatus():
-                await self._send(stream, HopStatus(Status.UNEXPECTED_MESSAGE))
-                raise ProtocolViolation("a STATUS that answers nothing")
+                no = Refused(Status.UNEXPECTED_MESSAGE, "a STATUS that answers nothing")
+                await self._refuse(stream, no)
 
     async def _send(self, stream: MuxedStream, message: HopMessage | StopMessage) -> None:
         probe = stream.probe.on("relay")
