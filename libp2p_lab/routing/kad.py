@@ -87,7 +87,7 @@ class Kademlia:
         self.mode = mode
         self.protocol = protocol
         self.k = k
-        self._alpha = alpha
+        self.alpha = alpha
         self._paths = paths
         self._accept = accept
         self._make_table = table
@@ -255,11 +255,11 @@ class Kademlia:
         without = {self._host.peer_id}
         if self._paths == 1:
             lookups = [
-                self._make_lookup(target, seeds, k=self.k, alpha=self._alpha, without=without)
+                self._make_lookup(target, seeds, k=self.k, alpha=self.alpha, without=without)
             ]
         else:
             lookups = disjoint_lookups(
-                target, seeds, self._paths, k=self.k, alpha=self._alpha, without=without
+                target, seeds, self._paths, k=self.k, alpha=self.alpha, without=without
             )
         shared = DisjointPeers()
         async with (

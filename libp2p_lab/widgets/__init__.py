@@ -3,6 +3,9 @@
     NetworkMap(peers)      peers, connections, and what moves between them
     InternetMap(net)       a simulated internet: its machines and packets, stopped and broken at will
     MeshView(peers)        pubsub: mesh, fan-out and gossip, and the way of each message
+    XorTree()              the peers of a DHT as a tree, the buckets of one, a lookup step by step
+    LookupRace()           the same lookups with other alpha, k and churn: hops, messages, time
+    ProviderMap()          the records of a key's providers, ageing while a clock runs
     ScoreBoard(peers)      the score of one peer in the eyes of another, part by part, over time
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
@@ -45,9 +48,11 @@ if TYPE_CHECKING:
         handshake_stepper,
         internet_map,
         key_lab,
+        lookup_race,
         mesh_source,
         mesh_view,
         network_map,
+        provider_map,
         resource_meter,
         score_board,
         slow_reader_bench,
@@ -56,6 +61,8 @@ if TYPE_CHECKING:
         stream_scope,
         timeline,
         wire_lens,
+        xor_live,
+        xor_tree,
     )
 
 
@@ -246,6 +253,96 @@ def DialRace(
     from libp2p_lab.widgets.dial_race import DialRace as Widget
 
     return Widget(source, scene)
+
+
+def XorTree(
+    source: xor_live.Source | None = None,
+    key: str | bytes | int = "hello",
+    *,
+    peers: int = 200,
+    k: int = 8,
+    alpha: int = 3,
+    gone: float = 0.0,
+    clients: float = 0.0,
+    sybils: int = 0,
+    numeric: bool = False,
+    seed: int = 1,
+) -> xor_tree.XorTree:
+    """The peers of a DHT as a binary tree: the buckets of one of them, and a lookup that is stepped hop by hop.
+
+    Args:
+        source: hosts with a DHT, a mapping from names to them, a simulated internet, or a recording. None makes a
+            network of its own, of the lab's own tables and lookups, in which everything can be changed.
+        key: what is searched at first: a text or bytes, which are hashed, or a position.
+        peers: of its own network, 10 to 10,000.
+        k, alpha: places in a bucket, requests in flight; small at first, so that there is something to see. The spec
+            says 20 and 10.
+        gone: the share of peers that have left, and are in tables still.
+        clients: the share that only ask, and are in no table.
+        sybils: peers whose ids were made until they were closest to the key.
+        numeric: measure distance by subtraction, which is an error.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.xor_bench import Scene
+    from libp2p_lab.widgets.xor_tree import XorTree as Widget
+
+    scene = Scene(peers, k, alpha, gone, clients, sybils=sybils, numeric=numeric, seed=seed)
+    return Widget(source, key, scene)
+
+
+def LookupRace(
+    peers: int = 1000,
+    *,
+    k: int = 20,
+    alphas: tuple[int, ...] = (1, 3, 10),
+    gone: float = 0.0,
+    lookups: int = 12,
+    seed: int = 1,
+) -> lookup_race.LookupRace:
+    """The same lookups side by side with other numbers of requests in flight, other buckets, other churn.
+
+    Args:
+        peers: how many there are, 10 to 10,000.
+        k: places in a bucket, and how many are wanted.
+        alphas: a lane for each number of requests in flight; the last is the one that sliders change.
+        gone: the share of peers that are in tables still and have left.
+        lookups: how many searches each lane makes.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.lookup_race import LookupRace as Widget
+
+    return Widget(peers, k=k, alphas=alphas, gone=gone, lookups=lookups, seed=seed)
+
+
+def ProviderMap(
+    content: bytes = b"hello",
+    *,
+    peers: int = 500,
+    k: int = 20,
+    providers: int = 3,
+    republish: float = 22.0,
+    expiry: float = 48.0,
+    session: float = 8.0,
+    quorum: int = 1,
+    seed: int = 1,
+) -> provider_map.ProviderMap:
+    """A key, the peers closest to it, and the provider records that they keep, getting older while a clock runs.
+
+    Args:
+        content: what the providers have.
+        peers: how many there are.
+        k: how many keep a record.
+        providers: how many have the content.
+        republish: hours between two announcements of a provider.
+        expiry: hours that a record is kept.
+        session: hours that a peer stays, on average; 0 for ever.
+        quorum: how many providers a finder wants.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.provider_bench import Plan
+    from libp2p_lab.widgets.provider_map import ProviderMap as Widget
+
+    return Widget(Plan(peers, k, providers, republish, expiry, session, quorum, seed), content)
 
 
 def ResourceMeter(source: sources.Source) -> resource_meter.ResourceMeter:
