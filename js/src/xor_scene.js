@@ -82,7 +82,7 @@ export class Scene {
     context.clearRect(0, 0, this.width, this.height);
     const names = ["text", "text2", "line", "brand", "back", "bad", "good", "p1"];
     this.c = Object.fromEntries(names.map((name) => [name, colour(canvas, `--lab-${name}`)]));
-    this.hues = [0, 2, 3, 4, 5, 7].map((n) => colour(canvas, `--lab-p${n}`));
+    this.hues = [2, 3, 4, 5, 7, 0].map((n) => colour(canvas, `--lab-p${n}`));
     context.font = `11px ${getComputedStyle(canvas).fontFamily}`;
     this.floor = this.height - FOOT;
     const zoomed = Math.round(-Math.log2(this.size));

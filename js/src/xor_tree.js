@@ -298,7 +298,7 @@ function render({ model, el }) {
     const svg = s("svg", { viewBox: "0 0 400 132", role: "img", "aria-label": `Peers in each bucket: ${sizes.join(", ")}; expected ${expected.map((e) => e.toFixed(1)).join(", ")}` });
     sizes.forEach((size, n) => {
       const x = 32 + n * wide;
-      const bar = s("rect", { x: x + 1.5, y: y(size), width: Math.max(1, wide - 3), height: 106 - y(size), class: "lab-xor-fill", "data-hop": n % 6 });
+      const bar = s("rect", { x: x + 1.5, y: y(size), width: Math.max(1, wide - 3), height: 106 - y(size), class: "lab-xor-fill", "data-hop": (n + 1) % 6 });
       bar.append(s("title", {}, document.createTextNode(`bucket ${n}: ${size} peers, expected ${expected[n].toFixed(1)}`)));
       svg.append(bar, s("line", { x1: x, x2: x + wide, y1: y(expected[n]), y2: y(expected[n]), class: "lab-xor-ideal" }));
       if (sizes.length <= 18 || n % 2 === 0) svg.append(s("text", { x: x + wide / 2, y: 120, "text-anchor": "middle" }, document.createTextNode(String(n))));

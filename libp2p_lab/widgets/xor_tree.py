@@ -165,7 +165,8 @@ class XorTree:
         net = Net(scene, target, dict(self._changed))
         viewer = self._viewer
         if viewer is None or viewer not in net.peers:
-            viewer = next((p for p in net.servers), net.peers[0])
+            servers = net.servers
+            viewer = servers[len(servers) * 2 // 3]
         trail = net.lookup(viewer)
         self._net, self._scene, self._target = net, scene, target
         self._viewer, self._trail = viewer, trail
