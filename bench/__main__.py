@@ -1,7 +1,7 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
-Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, pubsub, routing, sim,
-widgets. Without a name all run.
+Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, pubsub, routing,
+relay, sim, widgets. Without a name all run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench import (
     memory,
     ping,
     pubsub,
+    relay,
     routing,
     sim,
     stacks,
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "hosts": hosts.measure,
     "pubsub": pubsub.measure,
     "routing": routing.measure,
+    "relay": relay.measure,
     "sim": sim.measure,
     "widgets": widgets.measure,
 }

@@ -237,6 +237,16 @@ class RelayClient:
         assert reservation is not None
         return reservation
 
+    async def renew(self, relay: PeerRef) -> Reservation:
+        """Renew a place now; it happens by itself in time. Raises as `reserve`."""
+        peer, _ = self._host.resolve(relay)
+        listener = self.listeners.get(peer)
+        if listener is None:
+            raise LocalError(f"there is no place at {peer} to renew")
+        await self._renew(listener, Multiaddr.of(()).with_peer(peer))
+        assert listener.reservation is not None
+        return listener.reservation
+
     async def release(self, relay: PeerRef) -> None:
         """Give the place at `relay` up, and take its address back."""
         listener = self.listeners.get(self._host.resolve(relay)[0])

@@ -1,4 +1,7 @@
-"""Relays and hole punching with js-libp2p: as relay, as the one that calls, and as the one that is called."""
+"""Relays and hole punching with js-libp2p: as relay, as the one that calls, and as the one that is called.
+
+py-libp2p 0.8.1 relays and calls; as the one that is called its listener raises on each circuit.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from libp2p_lab.foreign import ForeignError
 from libp2p_lab.nat.dcutr_messages import Connect, Sync
 from libp2p_lab.nat.relay_messages import Voucher
 from tests.interop.meeting import echo, our_host
-from tests.interop.peers import js_peer
+from tests.interop.peers import js_peer, py_peer
 
 pytestmark = pytest.mark.timeout(120)
 ECHO = "/echo/1.0.0"
@@ -208,3 +211,33 @@ async def test_we_call_js_and_js_begins():
             ("sent", "Connect"),
             ("received", "Sync"),
         ]
+
+
+async def test_py_relays_between_two_of_us():
+    async with (
+        await py_peer(relay={}) as relay,
+        our_host(services=services(lab.RelayClient()), listen=[]) as alice,
+        our_host(services=services(lab.RelayClient()), listen=[]) as bob,
+    ):
+        place = await alice.relay_client.reserve(relay.addrs[0])
+        assert Voucher.open(place.voucher).relay == relay.peer_id
+        [addr] = alice.addrs
+        connection = await bob.connect(addr)
+        assert connection.relayed
+        stream = await bob.open_stream(alice.peer_id, ECHO, allow_limited=True)
+        assert await echo(stream, SMALL)
+
+
+async def test_we_relay_and_py_calls():
+    async with (
+        our_relay() as relay,
+        await py_peer(circuit=True) as py,
+        our_host(services=services(lab.RelayClient()), listen=[]) as host,
+    ):
+        await host.relay_client.reserve(relay.addrs[0])
+        await py.call("dial_relayed", addr=str(host.addrs[0]))
+        await until(lambda: host.is_connected(py.peer_id))
+        [held] = host.connections_to(py.peer_id)
+        assert (held.relayed, held.direction) == (True, "inbound")
+        answer = await py.call("echo", size=SMALL, peer_id=str(host.peer_id))
+        assert answer["sha256"] == answer["sent_sha256"]
