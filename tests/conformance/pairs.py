@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from libp2p_lab.errors import LabError
 from libp2p_lab.host.host import Host
+from libp2p_lab.host.identify import Identify
 from libp2p_lab.host.own_streams import PeerTransport
 from libp2p_lab.host.quic import QUIC
 from libp2p_lab.host.webrtc_direct import WebRTCDirect
@@ -23,6 +24,8 @@ from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.multiplexing.muxer import Muxer
 from libp2p_lab.multiplexing.yamux import Yamux
+from libp2p_lab.nat.circuit import CircuitStream, RelayClient
+from libp2p_lab.nat.relay import Relay
 from libp2p_lab.security.noise import Noise
 from libp2p_lab.security.plaintext import Plaintext
 from libp2p_lab.security.private_network import PrivateStream
@@ -246,6 +249,33 @@ async def host_pair(
             await theirs.reset()
 
 
+@asynccontextmanager
+async def circuit_pair(called_first: bool = False) -> AsyncIterator[Ends[CircuitStream]]:
+    """Both ends of a circuit through a relay without limits."""
+    arrived: asyncio.Queue[CircuitStream] = asyncio.Queue()
+    unlimited = Limits(relay_data=0, relay_duration=0)
+    transports = [Memory(MemoryNetwork())]
+    async with (
+        Host(
+            listen=["/memory/0"],
+            transports=transports,
+            services=[Identify(), Relay()],
+            limits=unlimited,
+        ) as relay,
+        Host(transports=transports, services=[Identify(), RelayClient()]) as called,
+        Host(transports=transports, services=[Identify(), RelayClient()]) as caller,
+    ):
+        await called.relay_client.reserve(relay.addrs[0])
+        called.relay_client.listeners[relay.peer_id].on_connection = arrived.put_nowait
+        ours = await caller.relay_client.dial(relay.addrs[0], called.peer_id)
+        theirs = await arrived.get()
+        try:
+            yield (theirs, ours) if called_first else (ours, theirs)
+        finally:
+            await ours.reset()
+            await theirs.reset()
+
+
 WEBTRANSPORT = "/ip4/127.0.0.1/udp/0/quic-v1/webtransport"
 WEBRTC = "/ip4/127.0.0.1/udp/0/webrtc-direct"
 
@@ -275,5 +305,7 @@ PAIRS: dict[str, MakeEnds] = {
     "webrtc": partial(host_pair, WEBRTC, transport=WebRTCDirect),
     "webrtc over ip6": partial(host_pair, "/ip6/::1/udp/0/webrtc-direct", transport=WebRTCDirect),
     "webrtc from the listener": partial(host_pair, WEBRTC, opener=1, transport=WebRTCDirect),
+    "circuit": circuit_pair,
+    "circuit from the called": partial(circuit_pair, called_first=True),
     "yamux over noise over websocket": partial(muxed_pair, partial(secure_pair, ws_pair)),
 }

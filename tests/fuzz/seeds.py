@@ -14,6 +14,18 @@ from libp2p_lab.host.webrtc_messages import Message as WebRtcMessage
 from libp2p_lab.identity import KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
+from libp2p_lab.nat.dcutr_messages import Connect, Sync
+from libp2p_lab.nat.relay_messages import (
+    HopConnect,
+    HopReserve,
+    HopStatus,
+    Limit,
+    Reservation,
+    StopConnect,
+    StopStatus,
+    Voucher,
+)
+from libp2p_lab.nat.relay_messages import Status as RelayStatus
 from libp2p_lab.pubsub.pubsub_messages import RPC, ControlGraft, ControlIHave, Message, SubOpts
 from libp2p_lab.security.noise import HandshakePayload, NoiseChannel
 from libp2p_lab.security.noise_xx import CipherState
@@ -102,6 +114,19 @@ def seeds() -> dict[str, list[bytes]]:
         "fetch_response": [FetchResponse(Status.OK, b"value").encode()],
         "pubsub_message": [rpc.publish[0].encode()],
         "pubsub_rpc": [rpc.encode()],
+        "relay_hop": [
+            HopReserve().encode(),
+            HopConnect(who).encode(),
+            HopStatus(
+                RelayStatus.OK, Reservation(2**31, (addrs[0],), b"voucher"), Limit(120, 1 << 17)
+            ).encode(),
+        ],
+        "relay_stop": [
+            StopConnect(who, Limit(120, 1 << 17)).encode(),
+            StopStatus(RelayStatus.OK).encode(),
+        ],
+        "relay_voucher": [Voucher(who, who, 2**31).seal(key)],
+        "dcutr": [Connect(tuple(addrs)).encode(), Sync().encode()],
         "kad": [b"\x08\x04\x12\x03key", b"\x08\x00\x12\x01k\x1a\x08\x0a\x01k\x12\x03val"],
     }
 

@@ -34,6 +34,7 @@ from libp2p_lab.multiplexing.muxer import (
     SessionFailed,
     StreamOpened,
 )
+from libp2p_lab.nat import dcutr_messages, relay_messages
 from libp2p_lab.negotiation.multistream import Initiator, Line, Responder, decode_list
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
 from libp2p_lab.routing.kad_messages import KadMessage
@@ -209,6 +210,15 @@ def session(make: Callable[[Limits], MuxerSession]) -> Target:
     return target
 
 
+def vouchers(data: bytes) -> None:
+    """Whatever opens was signed by the relay that it speaks of."""
+    try:
+        voucher = relay_messages.Voucher.open(data)
+    except REFUSED:
+        return
+    assert voucher.relay == PeerId.from_public_key(Envelope.decode(data).public_key)
+
+
 def webrtc_reader(data: bytes) -> None:
     def run(pieces: list[bytes]) -> object:
         reader = MessageReader()
@@ -306,4 +316,8 @@ TARGETS: dict[str, Target] = {
     "pubsub_message": decoder(Message.decode, encode_it),
     "pubsub_rpc": decoder(RPC.decode, encode_it),
     "kad": decoder(KadMessage.decode, encode_it),
+    "relay_hop": decoder(relay_messages.decode_hop, encode_it),
+    "relay_stop": decoder(relay_messages.decode_stop, encode_it),
+    "relay_voucher": vouchers,
+    "dcutr": decoder(dcutr_messages.decode, encode_it),
 }
