@@ -619,6 +619,15 @@ class Host:
         """The service that keeps the number of connections within its marks."""
         return self.service(ConnectionManager)
 
+    def protect(self, peer: PeerId, reason: str, *, stands: bool = True) -> None:
+        """Let the connection manager, if there is one, leave `peer` alone as long as this reason stands."""
+        for service in self.services:
+            if isinstance(service, ConnectionManager):
+                if stands:
+                    service.protect(peer, reason)
+                else:
+                    service.unprotect(peer, reason)
+
     # Services of later chapters, by name: a host knows no chapter after its own.
 
     @property
@@ -655,6 +664,11 @@ class Host:
     def relay_client(self) -> Any:
         """The relays that we use (chapter 08)."""
         return self._named("relay_client", "RelayClient")
+
+    @property
+    def auto_relay(self) -> Any:
+        """The search for relays (chapter 08)."""
+        return self._named("auto_relay", "AutoRelay")
 
     @property
     def autonat(self) -> Any:

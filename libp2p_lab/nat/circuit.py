@@ -170,7 +170,7 @@ class CircuitListener:
     async def close(self) -> None:
         """Give the place up. The relay forgets it with the connection, or when it expires."""
         self.reservation = None
-        self._client.listeners.pop(self.relay, None)
+        self._client.forget(self.relay)
         if self.keeper is not None and self.keeper is not asyncio.current_task():
             self.keeper.cancel()
 
@@ -247,6 +247,11 @@ class RelayClient:
         assert listener.reservation is not None
         return listener.reservation
 
+    def forget(self, relay: PeerId) -> None:
+        """A listener is closed."""
+        self.listeners.pop(relay, None)
+        self._host.protect(relay, "relays for us", stands=False)
+
     async def release(self, relay: PeerRef) -> None:
         """Give the place at `relay` up, and take its address back."""
         listener = self.listeners.get(self._host.resolve(relay)[0])
@@ -285,6 +290,7 @@ class RelayClient:
             if (voucher.relay, voucher.peer) != (relay, self._host.peer_id):
                 raise RecordInvalid(f"the voucher of {relay} speaks of others")
         listener.reservation, listener.limit = place, status.limit
+        self._host.protect(relay, "relays for us")
         base = [
             addr
             for addr in place.addrs
@@ -325,6 +331,7 @@ class RelayClient:
 
     def _lost(self, listener: CircuitListener, why: str) -> None:
         listener.reservation, listener.base = None, ()
+        self._host.protect(listener.relay, "relays for us", stands=False)
         self._tell(ReservationLost(str(listener.relay), why))
         self._host.addrs_changed()
         for callback in self.on_lost:

@@ -64,6 +64,7 @@ class DCUtR:
         predicted: addresses to tell besides those at which others see us: where a NAT will let the other in, for who
             can guess its ports.
         retries: exchanges before it is given up; the spec: 3.
+        coordination: the core that says what to send and when to dial; exercises bring their own.
 
     Attributes:
         results: how it went with each peer, the newest last.
@@ -77,9 +78,11 @@ class DCUtR:
         allow_private: bool = False,
         predicted: Sequence[Multiaddr | str] = (),
         retries: int = 3,
+        coordination: type[Coordination] = Coordination,
     ) -> None:
         self.allow_private = allow_private
         self.retries = retries
+        self._coordination = coordination
         self.predicted = [Multiaddr(a) if isinstance(a, str) else a for a in predicted]
         self.results: dict[PeerId, PunchEnded] = {}
         self._host: Host
@@ -322,7 +325,7 @@ class DCUtR:
             raise DialError(
                 "nobody has told us where we are seen from outside: no hole can be punched"
             )
-        return Coordination(
+        return self._coordination(
             role,
             own,
             may_dial=lambda addr: self._may_dial(addr) and self._host.can_punch(addr),

@@ -67,6 +67,7 @@ class Relay:
         allow: whether a peer may reserve, or call another: (who asks, who is called or None). None allows everybody.
         network_of: which network (ASN) an IP address belongs to, so that none takes every place; None if nobody knows.
         clock: Unix time in seconds; None for the system's.
+        book: the core that decides; exercises bring their own.
     """
 
     name = "relay"
@@ -77,8 +78,10 @@ class Relay:
         allow: Callable[[PeerId, PeerId | None], bool] | None = None,
         network_of: Callable[[str], int | None] | None = None,
         clock: Callable[[], float] | None = None,
+        book: type[RelayBook] = RelayBook,
     ) -> None:
         self._allow = allow
+        self._make_book = book
         self._network_of = network_of
         # Not as a default above: simulations put another function in its place.
         self._clock = clock if clock is not None else time.time
@@ -90,7 +93,7 @@ class Relay:
         """As `Service.attach`."""
         self._host = host
         self._limits = host.limits
-        self.book = RelayBook(
+        self.book = self._make_book(
             host.peer_id, host.limits, network_of=self._network_of, allow=self._allow
         )
         per_peer = host.limits.relay_circuits_per_peer + 8  # requests come beside the circuits
@@ -115,7 +118,7 @@ class Relay:
         if not any(not c.relayed for c in self._host.connections_to(peer)) and self.book.leave(
             peer
         ):
-            self._tell(ReservationEnded(str(peer), "disconnected"))
+            self._end(peer, "disconnected")
 
     # -- answering ------------------------------------------------------------------------------------------
 
@@ -158,6 +161,7 @@ class Relay:
         if isinstance(place, Refused):
             await self._refuse(stream, place)
             return
+        self._host.protect(peer, "has a place")
         self._tell(ReservationMade(str(peer), place.expire, renewed))
         voucher = Voucher(self._host.peer_id, peer, place.expire).seal(self._host.key)
         reservation = Reservation(place.expire, tuple(self._own_addrs()), voucher)
@@ -170,7 +174,11 @@ class Relay:
 
     def _expire(self, now: float) -> None:
         for peer in self.book.expire(now):
-            self._tell(ReservationEnded(str(peer), "expired"))
+            self._end(peer, "expired")
+
+    def _end(self, peer: PeerId, why: str) -> None:
+        self._host.protect(peer, "has a place", stands=False)
+        self._tell(ReservationEnded(str(peer), why))
 
     def _tell(self, event: object) -> None:
         probe = self._host.probe.on("relay")

@@ -14,6 +14,7 @@ import libp2p_lab as lab
 from libp2p_lab.errors import DialError, LabError, LocalError
 from libp2p_lab.nat.circuit import RelayRefused
 from libp2p_lab.nat.events import CircuitClosed, CircuitOpened, ReservationLost, ReservationMade
+from libp2p_lab.nat.relay_book import Refused, RelayBook
 from libp2p_lab.nat.relay_messages import V1_PROTOCOL, Status, Voucher
 from libp2p_lab.sim import Internet
 
@@ -179,6 +180,32 @@ async def test_both_ends_see_where_the_bytes_went():
         [closed] = [e for e in told if isinstance(e, CircuitClosed)]
         assert closed.there > 300
         assert closed.back > 300
+
+
+async def test_the_cores_are_parts_and_others_fit():
+    class Stingy(RelayBook):
+        def reserve(self, *_: Any) -> Refused:
+            return Refused(Status.RESERVATION_REFUSED, "nothing for nobody")
+
+    async with meeting(relay=lab.Relay(book=Stingy)) as m:
+        with pytest.raises(RelayRefused, match="RESERVATION_REFUSED"):
+            await m.alice.relay_client.reserve(m.relay.addrs[0])
+
+
+async def test_connections_with_a_place_are_not_trimmed():
+    managers = [lab.ConnectionManager(low=1, high=2, grace=0) for _ in range(2)]
+    at = ["/ip4/127.0.0.1/tcp/0"]
+    async with (
+        lab.Host(listen=at, services=parts(lab.Relay(), managers[0])) as relay,
+        lab.Host(listen=at, services=parts(lab.RelayClient(), managers[1])) as alice,
+    ):
+        await alice.relay_client.reserve(relay.addrs[0])
+        assert managers[0].is_protected(alice.peer_id)
+        assert managers[1].is_protected(relay.peer_id)
+        await alice.relay_client.release(relay.peer_id)
+        assert not managers[1].is_protected(relay.peer_id)
+        await alice.disconnect(relay.peer_id)
+        await until(lambda: not managers[0].is_protected(alice.peer_id))
 
 
 # -- time, in the virtual internet ------------------------------------------------------------------------------
