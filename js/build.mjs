@@ -25,6 +25,7 @@ await build({
     "src/xor_tree.js",
     "src/lookup_race.js",
     "src/provider_map.js",
+    "src/block_trail.js",
     "src/lab.css",
   ],
   outdir: path.resolve(target),

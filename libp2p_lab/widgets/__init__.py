@@ -6,6 +6,7 @@
     XorTree()              the peers of a DHT as a tree, the buckets of one, a lookup step by step
     LookupRace()           the same lookups with other alpha, k and churn: hops, messages, time
     ProviderMap()          the records of a key's providers, ageing while a clock runs
+    BlockTrail()           a CID taken apart, a file as blocks, their way here from several peers
     ScoreBoard(peers)      the score of one peer in the eyes of another, part by part, over time
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from libp2p_lab.content import CID
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.limits import Limits
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from libp2p_lab.recording import Recording
     from libp2p_lab.sim import Internet
     from libp2p_lab.widgets import (
+        block_trail,
         chart,
         check_panel,
         dial_bench,
@@ -343,6 +346,33 @@ def ProviderMap(
     from libp2p_lab.widgets.provider_map import ProviderMap as Widget
 
     return Widget(Plan(peers, k, providers, republish, expiry, session, quorum, seed), content)
+
+
+def BlockTrail(
+    source: CID | str | bytes | None = None,
+    *,
+    blocks: Mapping[CID, bytes] | None = None,
+    chunk_size: int = 2048,
+    width: int = 3,
+    peers: int = 3,
+    liars: int = 1,
+    seed: int = 1,
+) -> block_trail.BlockTrail:
+    """A CID taken apart, the DAG that it names, and the blocks arriving from several peers, of whom some lie.
+
+    Args:
+        source: a CID or its text; or the bytes of a file, which is cut into blocks. None for a file of its own.
+        blocks: for a CID: the blocks that are here, by name, so that its DAG can be drawn and fetched.
+        chunk_size, width: how a file is cut: bytes of a leaf, children of a node. Small, so that there is something to
+            see; files on IPFS use 262,144 and 174.
+        peers, liars: how many have the file, and how many of them send other bytes.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.block_bench import Fetch
+    from libp2p_lab.widgets.block_trail import BlockTrail as Widget
+
+    plan = Fetch(peers, liars, seed=seed)
+    return Widget(source, blocks=blocks, chunk_size=chunk_size, width=width, plan=plan)
 
 
 def ResourceMeter(source: sources.Source) -> resource_meter.ResourceMeter:
