@@ -385,11 +385,18 @@ function render({ model, el }) {
     link.send({ type: "target", at: scene.spotAt(event.offsetX) });
   }
 
-  const offTheme = onTheme(() => scene.draw());
+  // Once the page has its new colours: they come some time after the theme's name.
+  let repaint = null;
+  const offTheme = onTheme(() => {
+    scene.draw();
+    clearTimeout(repaint);
+    repaint = setTimeout(() => scene.draw(), 400);
+  });
   const resized = new ResizeObserver(() => scene.draw());
   resized.observe(stage);
   return () => {
     stop();
+    clearTimeout(repaint);
     offTheme();
     resized.disconnect();
     link.close();
