@@ -124,17 +124,19 @@ class KernelLab:
         assert self._relay.stdout is not None
         assert self._relay.stdout.readline().strip() == "ready"
 
-    def _program(self, where: str, *arguments: str) -> list[str]:
+    def _program(self, where: str, *arguments: str, module: str = "tests.netns.probe") -> list[str]:
         return [
             *("ip", "netns", "exec", self._prefix + where),
-            *(sys.executable, "-m", "tests.netns.probe", *arguments),
+            *(sys.executable, "-m", module, *arguments),
         ]
 
     @contextlib.contextmanager
-    def running(self, where: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """A probe that runs."""
+    def running(
+        self, where: str, *arguments: str, module: str = "tests.netns.probe"
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A program that runs on one of the machines."""
         process = subprocess.Popen(
-            self._program(where, *arguments),
+            self._program(where, *arguments, module=module),
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
