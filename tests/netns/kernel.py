@@ -125,10 +125,11 @@ class KernelLab:
         assert self._relay.stdout.readline().strip() == "ready"
 
     def _program(self, where: str, *arguments: str, module: str = "tests.netns.probe") -> list[str]:
-        return [
-            *("ip", "netns", "exec", self._prefix + where),
-            *(sys.executable, "-m", module, *arguments),
-        ]
+        return self.on(where, sys.executable, "-m", module, *arguments)
+
+    def on(self, where: str, *command: str) -> list[str]:
+        """The command that runs `command` on one of the machines."""
+        return ["ip", "netns", "exec", self._prefix + where, *command]
 
     @contextlib.contextmanager
     def running(

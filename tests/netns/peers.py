@@ -32,11 +32,11 @@ def at(ip: str, kind: str, port: int = 4001) -> str:
     return f"/ip4/{ip}/tcp/{port}" if kind == "tcp" else f"/ip4/{ip}/udp/{port}/quic-v1"
 
 
-def end(kind: str) -> lab.Host:
+def end(kind: str, ip: str = "") -> lab.Host:
     services = [lab.Identify(), lab.Ping(), lab.Echo(), lab.RelayClient(), lab.DCUtR()]
     # A second for the dials of one try: nothing is far away here.
     limits = lab.Limits(dcutr_dial_timeout=1.0)
-    return lab.Host(listen=[at(own_ip(), kind)], services=services, limits=limits)
+    return lab.Host(listen=[at(ip or own_ip(), kind)], services=services, limits=limits)
 
 
 async def relay() -> None:
@@ -59,8 +59,8 @@ async def called(kind: str, relay_addr: str) -> None:
         await asyncio.Event().wait()
 
 
-async def caller(kind: str, addr: str) -> None:
-    async with end(kind) as host:
+async def caller(kind: str, addr: str, ip: str = "") -> None:
+    async with end(kind, ip) as host:
         connection = await host.connect(addr)
         peer = connection.remote_peer
         relayed = connection.relayed
