@@ -163,7 +163,7 @@ OBJECTIVES: tuple[Objective, ...] = (
         "1.33",
         "describe the DHT's basic operations",
         (5, 6),
-        (Experiment(5, "One lookup, step by step"),),
+        (Experiment(5, "One lookup, step by step"), Experiment(6, "2 · Run")),
     ),
     Objective("1.4", "understand pub/sub and its implementations", (7,), (_FLOOD, _GOSSIP)),
     Objective("1.41", "say what FloodSub is and how it sends", (7,), (_FLOOD,)),
@@ -232,6 +232,18 @@ OBJECTIVES: tuple[Objective, ...] = (
         "take over a key by Sybils, and say what helps",
         (5,),
         (Experiment(5, "5.5 · Somebody sits on the key"),),
+    ),
+    Objective(
+        "X.11",
+        "say why a stranger's record may be believed, and write the rule",
+        (6,),
+        (Experiment(6, "5.1 · Why believe a stranger?"),),
+    ),
+    Objective(
+        "X.12",
+        "calculate how long a record lives, and choose how often to renew it",
+        (6,),
+        (Experiment(6, "5.3 · Days go by"),),
     ),
     Objective(
         "X.13", "choose GossipSub's parameters, and say what each costs", (7,), (_HUNDREDS, _CUT)

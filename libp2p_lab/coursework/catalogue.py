@@ -11,6 +11,7 @@ from libp2p_lab.coursework import (
     chapter_03,
     chapter_04,
     chapter_05,
+    chapter_06,
     chapter_07,
     chapter_08,
     lab_net,
@@ -20,6 +21,7 @@ from libp2p_lab.coursework import (
     quiz_03,
     quiz_04,
     quiz_05,
+    quiz_06,
     quiz_07,
     quiz_08,
 )
@@ -34,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     *chapter_03.CHECKS,
     *chapter_04.CHECKS,
     *chapter_05.CHECKS,
+    *chapter_06.CHECKS,
     *chapter_07.CHECKS,
     *chapter_08.CHECKS,
     *lab_net.CHECKS,
@@ -45,6 +48,7 @@ QUESTIONS: tuple[Question, ...] = (
     *quiz_03.QUESTIONS,
     *quiz_04.QUESTIONS,
     *quiz_05.QUESTIONS,
+    *quiz_06.QUESTIONS,
     *quiz_07.QUESTIONS,
     *quiz_08.QUESTIONS,
 )

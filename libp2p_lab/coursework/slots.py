@@ -5,8 +5,8 @@
             await theirs.connect(stack.addrs(mine)[0])     # an untouched peer expects the name that my code gave
 
 Nothing in the library is patched: hosts are handed the part when they are made, other hosts in the same kernel stay as
-they are. Most slots are parts that `Host` takes anyway, or parts of its services (`slot_pubsub`, `slot_routing`). Two
-are not: `peer_id` is handed to the host and to its Noise, and `multiaddr` stands at the host's edges, where people
+they are. Most slots are parts that `Host` takes anyway, or parts of its services (`slot_pubsub` and others). Two are
+not: `peer_id` is handed to the host and to its Noise, and `multiaddr` stands at the host's edges, where people
 write and read addresses as text: listening, advertising (identify), dialling. Between the edges addresses are bytes:
 those that the student's codec made.
 """
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libp2p_lab.coursework import slot_pubsub, slot_routing
+from libp2p_lab.coursework import slot_content, slot_pubsub, slot_routing
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.identify import Identify
@@ -72,7 +72,11 @@ SLOTS: tuple[Slot, ...] = (
         "a class, called with (target, seeds, k, alpha), with next(), answered(peer, closer), failed(peer), "
         "is_finished, result",
     ),
-    Slot("record_store", "06", "a store of records and providers"),
+    Slot(
+        "record_store",
+        "06",
+        "a class, called without arguments, with add(key, sender, provider, addrs, now), get(key, now)",
+    ),
     Slot("pubsub_router", "07", "a class, called with `rng`, whose objects are a pubsub `Router`"),
     Slot("peer_score", "07", "a function or class, called without arguments, that gives a `Score`"),
     Slot("relay", "08", "a circuit relay"),
@@ -251,6 +255,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(services=lambda: slot_routing.with_table(part))
         case "lookup":
             stack = Stack(services=lambda: slot_routing.with_lookup(part))
+        case "record_store":
+            stack = Stack(services=lambda: slot_content.with_store(part))
         case "pubsub_router":
             stack = Stack(services=lambda: slot_pubsub.with_router(part))
         case "peer_score":
