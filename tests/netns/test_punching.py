@@ -6,8 +6,6 @@ There the network also delays; here it does not, and timing is the simulator's b
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +13,11 @@ import pytest
 
 from libp2p_lab import foreign
 from libp2p_lab.foreign import ForeignPeer
+from tests.netns.__main__ import PEERS, line
 from tests.netns.kernel import KernelLab, why_not
 from tests.support import require
 
 pytestmark = pytest.mark.timeout(120)
-PEERS = "tests.netns.peers"
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +32,6 @@ def kernel() -> Iterator[KernelLab]:
 def relay(kernel: KernelLab) -> Iterator[dict[str, str]]:
     with kernel.running("relay", "relay", module=PEERS) as process:
         yield line(process)
-
-
-def line(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    assert said, process.communicate()[1]
-    found: dict[str, Any] = json.loads(said)
-    return found
 
 
 @pytest.mark.parametrize("kind", ["tcp", "quic"])
