@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import LabServer
@@ -43,6 +45,18 @@ def test_a_lookup_is_stepped_and_the_world_changed(lab: LabPage, lab_server: Lab
     page.locator("[data-forward]").click()
     expect(page.locator("tr[data-state=waiting]")).to_have_count(2)
 
+    # The key is dragged to the right end; a click on the tree's foot chooses a peer.
+    box = page.locator("canvas").bounding_box()
+    assert box is not None
+    at = int(page.locator("[data-place]").input_value()) / 1000
+    foot = box["y"] + box["height"] - 74  # where the leaves stand
+    page.mouse.move(box["x"] + 14 + at * (box["width"] - 28), foot + 44)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 40, foot + 44, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-place]")).to_have_value(re.compile("9[0-9][0-9]"))
+    assert lab.page_errors == []
+
     # Another peer's world, by keyboard; then other worlds.
     page.locator("canvas").focus()
     page.keyboard.press("ArrowRight")
@@ -61,6 +75,11 @@ def test_a_lookup_is_stepped_and_the_world_changed(lab: LabPage, lab_server: Lab
     expect(page.locator(".lab-xor-part", has_text="Buckets:")).to_contain_text("entries")
     page.locator("[data-spec]").click()
     expect(page.locator(".lab-xor-part", has_text="Buckets:")).to_contain_text("199 expected")
+    steps.focus()
+    page.keyboard.press("Home")
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    lab.screenshot("xor-tree-10000")
     page.locator("[data-zoom=in]").click()
     narrow(lab)
     lab.screenshot_whole("xor-tree-800")
