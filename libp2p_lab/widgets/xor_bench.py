@@ -1,8 +1,9 @@
 """A network of up to ten thousand peers in which lookups are stepped: the lab's own `RoutingTable` and `Lookup`, and a
 clock in place of a network.
 
-Peers stand in the regions of the world that libp2p's interop tests use. Asking a peer costs two round trips, one to
-reach it (QUIC) and one for the question. Whoever is gone is still in others' tables: asking it costs the time-out.
+Peers stand in the regions of the world that libp2p's interop tests use. What a question costs is the same as in
+`sim.lookups`: three round trips, or the time-out if the peer is gone and still in others' tables. That module counts
+whole lookups of a network; here each step is kept, sybils and clients can be added, and single peers changed.
 
     asker ── Lookup.next() ──▶ a peer       its RoutingTable is made when it is first asked: up to k peers of each
           ◀─ Lookup.answered ── k closest   bucket, by lot, and kept
@@ -22,16 +23,15 @@ from functools import lru_cache
 
 from libp2p_lab.errors import LocalError
 from libp2p_lab.identity.peer_id import PeerId
-from libp2p_lab.limits import DEFAULT_LIMITS
 from libp2p_lab.routing.distance import BITS, position
 from libp2p_lab.routing.lookup import ALPHA, Candidate, Lookup, State
 from libp2p_lab.routing.routing_table import K, RoutingTable
+from libp2p_lab.sim.lookups import DIAL_TIMEOUT, ROUND_TRIPS
 from libp2p_lab.sim.regions import WORLD
 from libp2p_lab.widgets.xor_model import Step, Trail, lanes
 
 MIN_PEERS, MAX_PEERS = 10, 10_000
 MAX_K, MAX_ALPHA = 40, 40
-ROUND_TRIPS = 2  # of one question: reaching the peer, and asking
 MAX_GRINDING = 400_000  # hashes tried for sybils
 
 
@@ -286,7 +286,7 @@ class Net:
     def _takes(self, asker: PeerId, peer: PeerId) -> float:
         """Seconds from the question to the answer, or to the end of patience."""
         if peer in self.gone or peer in self.clients:
-            return DEFAULT_LIMITS.kad_request_timeout
+            return DIAL_TIMEOUT
         here, there = self._region[asker], self._region[peer]
         return ROUND_TRIPS * (WORLD.delay(here, there) + WORLD.delay(there, here))
 

@@ -137,8 +137,8 @@ class XorTree:
         self._show()
         return self._trail
 
-    def see_from(self, peer: PeerId | Host) -> None:
-        """See the world of another peer."""
+    def see_from(self, peer: PeerId | Host) -> XorTree:
+        """See the world of another peer. Returns the widget, so that a cell can end with it."""
         peer = peer.peer_id if isinstance(peer, Host) else peer
         if peer not in self.peers:
             raise LocalError(f"there is no peer {peer} here")
@@ -146,6 +146,7 @@ class XorTree:
         if self._live is None:
             self._run(self._scene, self._target)
         self._show()
+        return self
 
     def close(self) -> None:
         """Take it off the page, and listen no more."""

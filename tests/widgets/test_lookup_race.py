@@ -20,7 +20,7 @@ def test_churn_costs_time_outs() -> None:
     calm = race.outcomes[0]
     churned = race.race(gone=0.3)
     assert churned.failures > 0
-    assert churned.seconds > calm.seconds + 5
+    assert churned.seconds > calm.seconds + 2
     assert race.outcomes == [churned]
 
 
