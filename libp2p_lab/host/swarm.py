@@ -231,7 +231,8 @@ class Swarm:
         link = str(number := next(self._numbers))
         try:
             async with asyncio.timeout(self._limits.handshake_timeout):
-                puncher = self._punchers.get(_host_of(raw.remote_addr))
+                is_tcp = transport == TCP.name
+                puncher = self._punchers.get(_host_of(raw.remote_addr)) if is_tcp else None
                 role: StreamDirection = "inbound" if puncher is None else "outbound"
                 connection = await self._upgrade(raw, number, role, transport, puncher, claim)
         except (LabError, OSError) as error:
