@@ -44,6 +44,7 @@ Read in this order:
     punching.py                          homes behind NAT boxes that meet by a relay, one by one and by the hundred
     attacks.py                           what the authors of GossipSub tried on it, with scores and without
     lookups.py                           ten thousand routing tables, and lookups over them
+    lookup_survey.py                     what lookups cost, and whether records are found, beside published figures
 
 Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
 and urgent data.

@@ -141,6 +141,10 @@ class LookupNetwork:
         self._is_alive = [n not in gone for n in range(count)]
         self._tables: dict[int, list[int]] = {}
 
+    def region_of(self, number: int) -> str:
+        """The name of the region that one peer lives in."""
+        return self._region[number]
+
     # -- who knows whom -------------------------------------------------------------------------------------------
 
     def table_of(self, number: int) -> list[int]:
