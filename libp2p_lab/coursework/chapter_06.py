@@ -1,4 +1,4 @@
-"""The checks of chapter 06: what travels, CIDs, believable records, a store, a quorum, and how often to say it.
+"""The checks of chapter 06: what travels, CIDs, believable records, a store, a quorum, how often to say it, and a liar.
 
 Objectives: 1.33 the DHT's operations; X.11 validation, X.12 freshness.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from libp2p_lab.content.cid import CID, Codec
+from libp2p_lab.coursework.chapter_06_fetch import FETCH
 from libp2p_lab.coursework.chapter_06_records import QUORUM, RECORDS
 from libp2p_lab.coursework.chapter_06_store import RECORD_STORE
 from libp2p_lab.coursework.checks import Check, Rule
@@ -309,4 +310,4 @@ await lab.check("06.tuned", tune)
     time_limit=40.0,
 )
 
-CHECKS: tuple[Check, ...] = (CAPTURE, CID_CHECK, RECORDS, RECORD_STORE, QUORUM, TUNED)
+CHECKS: tuple[Check, ...] = (CAPTURE, CID_CHECK, RECORDS, RECORD_STORE, QUORUM, TUNED, FETCH)

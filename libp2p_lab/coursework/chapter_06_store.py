@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,8 +12,12 @@ from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import REFUSALS, Exam
 from libp2p_lab.coursework.render import shown
 from libp2p_lab.coursework.slot_content import with_store
+from libp2p_lab.errors import StreamReset
 from libp2p_lab.host.host import Host
+from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.routing.kad import PROTOCOL_ID
+from libp2p_lab.routing.kad_messages import KadMessage, MessageType, Peer
 
 ADVERTISEMENT = "kad-dht/README.md#content-provider-advertisement-and-discovery"
 HOUR = 3600.0
@@ -146,9 +151,22 @@ def _floods(exam: Exam, make: Any) -> None:
     exam.count("keys flooded", len(keys))
 
 
+async def _lie(hosts: list[Host], cid: CID, about: PeerId) -> None:
+    """The third peer tells all others that somebody else has it."""
+    named = Peer(about, (Multiaddr(ADDRS[0]),))
+    message = KadMessage(MessageType.ADD_PROVIDER, cid.multihash, provider_peers=(named,))
+    for host in hosts:
+        if host is not hosts[2]:
+            stream = await hosts[2].open_stream(host.peer_id, PROTOCOL_ID)
+            await stream.write_message(message.encode())
+            await stream.close_write()
+            with contextlib.suppress(StreamReset):  # a store may refuse by ValueError
+                await stream.read()  # no answer: the end says that it was looked at
+
+
 async def _lives(exam: Exam, make: Any) -> None:
     """Four peers with this store, and one that announces others."""
-    exam.sent = "four live peers with your store"
+    exam.sent = "four live peers with your store; one of them announces another"
     async with AsyncExitStack() as stack:
         hosts = [
             await stack.enter_async_context(Host(listen=["/memory/0"], services=with_store(make)))
@@ -160,7 +178,13 @@ async def _lives(exam: Exam, make: Any) -> None:
             await hosts[0].dht.refresh()
             cid = CID.of(b"something")
             await hosts[1].dht.provide(cid)
+            await _lie(hosts, cid, about=hosts[0].peer_id)
             found = [info.peer_id async for info in hosts[3].dht.find_providers(cid)]
+        exam.require(
+            hosts[0].peer_id not in found,
+            "for-others",
+            "in live peers: one said that another has it, and whoever looks is sent there",
+        )
         exam.require(
             found == [hosts[1].peer_id],
             "live",

@@ -57,6 +57,13 @@ class Trusting(Another):
         return True
 
 
+class TrustingLive(Another):
+    """Believes everything about multihashes, which is what live peers ask for."""
+
+    def add(self, key, sender, provider, addrs, now):
+        super().add(key, provider if key[:2] == b"\x12\x20" else sender, provider, addrs, now)
+
+
 class OldAddrs(Another):
     ADDRS = 2 * DAY
 
@@ -132,6 +139,7 @@ MUTANTS = [
     Mutant(LastOnly, "lost"),
     Mutant(NoAddrs, "addrs"),
     Mutant(Trusting, "for-others"),
+    Mutant(TrustingLive, "for-others", "live peers"),
     Mutant(OldAddrs, "old-addrs"),
     Mutant(FirstCounts, "renewed"),
     Mutant(ForEver, "expired"),
