@@ -212,7 +212,7 @@ function render({ model, el }) {
       h("span", { class: "lab-mono" }, `${bits}…`),
       h("span", { class: "lab-quiet" }, peer === told.viewer ? `${kind}; you see the world from here: ${plural(told.table.length, "peer")} in its table` : `${kind}; ${told.table.includes(peer) ? "in" : "not in"} the table of ${nameOf(told.viewer)}`),
       ...(peer === told.viewer ? [] : [h("button", { type: "button", "data-see": true, onclick: () => see(peer) }, "See the world from here")]),
-      ...(told.scene && !(flags & SYBIL) && peer !== told.viewer
+      ...((told.scene || told.ours.includes(peer)) && !(flags & SYBIL) && peer !== told.viewer
         ? [poke(flags & GONE ? "server" : "gone", flags & GONE ? "Back again" : "Kill"), poke(flags & CLIENT ? "server" : "client", flags & CLIENT ? "Make it a server" : "Make it a client")]
         : []),
     );

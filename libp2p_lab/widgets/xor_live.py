@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
-from libp2p_lab.errors import LocalError
+from libp2p_lab.errors import LabError, LocalError
 from libp2p_lab.host.host import Host
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.routing.distance import BITS, position
@@ -20,6 +23,8 @@ from libp2p_lab.widgets.xor_model import Trail, trails_of
 Source = Host | Internet | Mapping[str, Host] | Iterable[Host] | Iterable[Entry]
 MAX_ENTRIES = 20_000  # the latest
 TRIES = 4096  # keys tried to hit a place
+SETTLE = 0.1  # virtual seconds in which a paused internet moves on
+MAX_SETTLES = 1200
 
 
 class Live:
@@ -34,6 +39,7 @@ class Live:
 
     def __init__(self, source: Source, k: int, alpha: int) -> None:
         self._k, self._alpha = k, alpha
+        self._net = source if isinstance(source, Internet) else None
         self._hosts: dict[PeerId, Host] = {}
         self._names: dict[PeerId, str] = {}
         self._entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
@@ -137,23 +143,77 @@ class Live:
         host = self._hosts.get(peer)
         return host is not None and not host.is_running
 
-    def can_search(self, peer: PeerId) -> bool:
-        """Whether this peer can be told to search."""
+    def is_client(self, peer: PeerId) -> bool:
+        """Whether we know that it only asks."""
         host = self._hosts.get(peer)
-        return host is not None and host.is_running and not isinstance(host, SimHost)
+        dht = _dht(host) if host is not None else None
+        return dht is not None and dht.mode == "client"
 
-    # -- searching --------------------------------------------------------------------------------
+    def can_search(self, peer: PeerId) -> bool:
+        """Whether this peer can be told to do something: it runs here, or in an internet that we were given."""
+        host = self._hosts.get(peer)
+        is_ours = not isinstance(host, SimHost) or self._net is not None
+        return host is not None and host.is_running and is_ours
+
+    # -- doing ------------------------------------------------------------------------------------
 
     async def search(self, peer: PeerId, target: int, text: str) -> None:
         """Let a live peer search for a text, or for a key near a place: keys are hashed, so one is found by trial.
 
-        Raises: `LocalError` for peers of a recording or a simulated internet.
+        Raises: `LocalError` for peers of a recording, or that run no longer.
         """
+        _, dht = self._able(peer)
+        key = text.encode() if text else key_near(target)
+        await self._do(peer, lambda: dht.closest_peers(key))
+
+    async def poke(self, peer: PeerId, what: str) -> None:
+        """Close a peer's host ("gone"), or let its DHT answer others ("server") or no more ("client").
+
+        Raises: `LocalError` for peers that are not ours to change.
+        """
+        host, dht = self._able(peer)
+
+        async def change() -> None:
+            dht.set_mode("client" if what == "client" else "server")
+
+        await self._do(peer, host.close if what == "gone" else change)
+
+    def _able(self, peer: PeerId) -> tuple[Host, Kademlia]:
         host = self._hosts.get(peer)
         dht = _dht(host) if host is not None else None
-        if dht is None or not self.can_search(peer):
-            raise LocalError("only live peers can be told to search from here")
-        await dht.closest_peers(text.encode() if text else key_near(target))
+        if host is None or dht is None or not self.can_search(peer):
+            raise LocalError("only peers that run can be told to do something")
+        return host, dht
+
+    async def _do(self, peer: PeerId, act: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Do it: here, or on a simulated machine; a paused internet runs until it is done."""
+        net, host = self._net, self._hosts[peer]
+        if net is None or not isinstance(host, SimHost):
+            await act()
+            return
+        finished: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        async def guarded() -> None:
+            try:
+                await host.run(act())
+            except (LabError, OSError, TimeoutError) as problem:
+                finished.set_exception(problem)
+            else:
+                finished.set_result(None)
+
+        def start() -> None:
+            net.loop.create_task(guarded(), name="poke")
+
+        await asyncio.to_thread(net.player.settle, start)
+        for _ in range(MAX_SETTLES):
+            if net.speed:
+                await asyncio.wait([asyncio.wrap_future(finished)], timeout=SETTLE)
+            else:
+                await net.arun_for(SETTLE)
+            if finished.done():
+                finished.result()
+                return
+        raise LocalError("this takes too long: let time pass, and look again")
 
 
 def key_near(target: int) -> bytes:

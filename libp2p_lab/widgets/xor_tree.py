@@ -25,6 +25,7 @@ GONE, CLIENT, SYBIL = 1, 2, 4  # flags of a peer
 KINDS = ("asked", "answered", "failed")
 NUMBERS = {"peers": int, "k": int, "alpha": int, "gone": float, "clients": float, "sybils": int}
 SWITCHES = ("numeric", "clients_in_tables")
+POKES = ("gone", "client", "server")  # what may be done to one peer
 DEFAULT_KEY = "hello"
 
 
@@ -204,6 +205,7 @@ class XorTree:
             "type": "state",
             "scene": None if live is not None else _scene_as_json(scene),
             "can_search": live is None or live.can_search(self.viewer),
+            "ours": None if live is None else [place[p] for p in peers if live.can_search(p)],
             "names": {place[p]: name for p, name in live.names.items()} if live else {},
             "viewer": place[self.viewer],
             "viewer_id": str(self.viewer),
@@ -222,7 +224,8 @@ class XorTree:
 
     def _flags(self, peer: PeerId) -> int:
         if self._net is None:
-            return GONE if self._live is not None and self._live.is_gone(peer) else 0
+            live = self._live
+            return 0 if live is None else GONE * live.is_gone(peer) | CLIENT * live.is_client(peer)
         net = self._net
         return (
             GONE * (peer in net.gone)
@@ -245,7 +248,12 @@ class XorTree:
             case {"type": "target", "at": float(at) | int(at)} if 0 <= at < 1:
                 self._key_text, target = "", min(int(at * 2**BITS), 2**BITS - 1)
             case {"type": "poke", "peer": int(at), "what": str(what)} if 0 <= at < len(self.peers):
-                self._poke(self.peers[at], what)
+                if what not in POKES:
+                    return
+                if self._live is not None:
+                    self._view.start(self._poke_live(self.peers[at], what), self._tell)
+                    return
+                self._changed = {**self._changed, self.peers[at]: what}
             case {"type": "mend"}:
                 self._changed, scene = {}, Scene(scene.peers, scene.k, scene.alpha, seed=scene.seed)
             case {"type": "scene", "changes": dict(changes)} if self._live is None:
@@ -264,10 +272,10 @@ class XorTree:
         if not is_busy:
             self._view.start(self._run_wanted(), self._tell)
 
-    def _poke(self, peer: PeerId, what: str) -> None:
-        """A person's word on one peer of our own network: "gone", "client", "server"."""
-        if self._live is None and what in ("gone", "client", "server"):
-            self._changed = {**self._changed, peer: what}
+    async def _poke_live(self, peer: PeerId, what: str) -> None:
+        if self._live is not None:
+            await self._live.poke(peer, what)
+            self._show()
 
     async def _run_wanted(self) -> None:
         """Search until the last change has been tried: sliders move faster than that."""

@@ -167,6 +167,50 @@ async def test_live_peers_and_their_recording(open_page: Open) -> None:
         assert three.trace.listeners == ()
 
 
+async def test_live_peers_are_poked(open_page: Open) -> None:
+    services = [lab.Identify(), lab.Ping(), lab.KadDHT(k=4)]
+    one = lab.Host(listen=["/memory/0"], services=services)
+    services = [lab.Identify(), lab.Ping(), lab.KadDHT(k=4)]
+    async with one, lab.Host(listen=["/memory/0"], services=services) as two:
+        await two.dht.bootstrap([one.addrs[0]])
+        tree = lab.widgets.XorTree([two, one])
+        page = open_page(tree)
+        at = tree.peers.index(one.peer_id)
+        assert sorted(page.of("state")[-1]["ours"]) == [0, 1]
+        page.tell("poke", peer=at, what="client")
+        await page.wait_for("state", len(page.of("state")) + 1)
+        assert one.dht.mode == "client"
+        assert page.sent[-1][1][1][at] == 2
+        page.tell("poke", peer=at, what="gone")
+        while one.is_running:
+            await page.wait_for("state", len(page.of("state")) + 1)
+        tree.close()
+
+
+async def test_an_internet_is_searched(open_page: Open) -> None:
+    with lab.sim.Internet(seed=1) as net:
+        for number in range(4):
+            net.host(f"h{number}", services=[lab.Identify(), lab.Ping(), lab.KadDHT(k=3)])
+
+        async def join() -> None:
+            hosts = list(net.hosts_by_name.values())
+            for host in hosts[1:]:
+                await host.run(host.dht.bootstrap([hosts[0].addrs[0]]))
+
+        net.run(join())
+        tree = lab.widgets.XorTree(net)
+        page = open_page(tree)
+        assert set(page.of("state")[-1]["names"].values()) == {"h0", "h1", "h2", "h3"}
+        page.tell("key", text="hello")
+        for _ in range(50):
+            await page.wait_for("state", len(page.of("state")) + 1)
+            if tree.trail is not None and tree.trail.target == KEY and tree.trail.why:
+                break
+        assert tree.trail is not None
+        assert tree.trail.target == KEY
+        tree.close()
+
+
 def test_without_a_dht() -> None:
     with pytest.raises(lab.LocalError):
         lab.widgets.XorTree(lab.Host())
