@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         workbook,
     )
     from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
-    from libp2p_lab.nat import AutoRelay, DCUtR, Relay, RelayClient
+    from libp2p_lab.nat import AutoNAT, AutoRelay, DCUtR, Relay, RelayClient
     from libp2p_lab.pubsub import (
         FloodSub,
         GossipSub,
@@ -93,6 +93,7 @@ __all__ = [
     "QUIC",
     "TCP",
     "TLS",
+    "AutoNAT",
     "AutoRelay",
     "BlockList",
     "ConnectionLost",
@@ -189,7 +190,7 @@ _LATER = {
         "quiz",
         "workbook",
     ),
-    "libp2p_lab.nat": ("AutoRelay", "DCUtR", "Relay", "RelayClient"),
+    "libp2p_lab.nat": ("AutoNAT", "AutoRelay", "DCUtR", "Relay", "RelayClient"),
     "libp2p_lab.pubsub": (
         "FloodSub",
         "GossipSub",

@@ -190,7 +190,13 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="NAT: reachability, relays, hole punching",
         question="How do two peers meet when neither can be called?",
         packages=("nat",),
-        cores=("nat.relay_messages", "nat.relay_book", "nat.dcutr_messages", "nat.coordination"),
+        cores=(
+            "nat.autonat_messages",
+            "nat.relay_messages",
+            "nat.relay_book",
+            "nat.dcutr_messages",
+            "nat.coordination",
+        ),
         specs=(
             "connections/hole-punching.md",
             "autonat/autonat-v1.md",

@@ -191,6 +191,14 @@ class Limits:
     chat_file: int = 4 * 1024 * 1024  # a file in the chat room; it is held in memory
     pubsub_explicit_interval: float = 300.0  # between two looks at explicit peers; v1.1: 5 minutes
 
+    # -- reachability ---------------------------------------------------------------------------------------
+
+    autonat_timeout: float = 60.0  # one question, its price and the dial included
+    autonat_dial_timeout: float = 15.0  # dialing back; go-libp2p
+    autonat_dials: int = 8  # that a server does at once
+    autonat_requests: int = 60  # in a minute, of all; go-libp2p: 60
+    autonat_requests_per_peer: int = 12  # in a minute; go-libp2p: 12
+
     # -- relays and hole punching ---------------------------------------------------------------------------
     relay_duration: float = 120.0  # whole seconds of one circuit; 0: no limit; go-libp2p: 2 min
     relay_data: int = 128 * 1024  # bytes of one circuit each way; 0: no limit; go-libp2p: 128 KiB

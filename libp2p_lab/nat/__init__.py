@@ -2,6 +2,8 @@
 
 Read in this order:
 
+    autonat_messages.py  what is asked: can you reach me here?
+    autonat.py           asking others, and trying for others
     relay_messages.py    what is said to a relay, and by it; the voucher
     relay_book.py        who has a place, who is switched through, what each may still carry
     relay.py             the relay
@@ -15,10 +17,11 @@ Read in this order:
 Left out: version 1 of the relay protocol, which nobody keeps (a peer that offers it alone is refused, with the reason),
 and relays that dial the target themselves.
 
-Spec pages: connections/hole-punching.md, relay/circuit-v2.md, relay/DCUtR.md
+Spec pages: connections/hole-punching.md, autonat/autonat-v2.md, relay/circuit-v2.md, relay/DCUtR.md
 """
 
 from libp2p_lab.nat.auto_relay import AutoRelay
+from libp2p_lab.nat.autonat import AutoNAT, Verdict
 from libp2p_lab.nat.circuit import RelayClient, RelayRefused
 from libp2p_lab.nat.coordination import Coordination, Punch
 from libp2p_lab.nat.dcutr import DCUtR
@@ -27,6 +30,7 @@ from libp2p_lab.nat.relay_book import RelayBook
 from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher
 
 __all__ = [
+    "AutoNAT",
     "AutoRelay",
     "Coordination",
     "DCUtR",
@@ -38,5 +42,6 @@ __all__ = [
     "RelayRefused",
     "Reservation",
     "Status",
+    "Verdict",
     "Voucher",
 ]

@@ -168,3 +168,22 @@ class Migrated:
     peer: str
     relayed: int
     direct: int
+
+
+# -- reachability ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AddrJudged:
+    """A server has tried one of our addresses."""
+
+    server: str
+    addr: str
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReachabilityChanged:
+    """Enough servers agree: others can call us, or cannot."""
+
+    now: Literal["unknown", "public", "private"]

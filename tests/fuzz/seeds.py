@@ -14,6 +14,7 @@ from libp2p_lab.host.webrtc_messages import Message as WebRtcMessage
 from libp2p_lab.identity import KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
+from libp2p_lab.nat import autonat_messages
 from libp2p_lab.nat.dcutr_messages import Connect, Sync
 from libp2p_lab.nat.relay_messages import (
     HopConnect,
@@ -114,6 +115,10 @@ def seeds() -> dict[str, list[bytes]]:
         "fetch_response": [FetchResponse(Status.OK, b"value").encode()],
         "pubsub_message": [rpc.publish[0].encode()],
         "pubsub_rpc": [rpc.encode()],
+        "autonat": [
+            autonat_messages.DialRequest(tuple(addrs), 7).encode(),
+            autonat_messages.DialDataResponse(bytes(5)).encode(),
+        ],
         "relay_hop": [
             HopReserve().encode(),
             HopConnect(who).encode(),

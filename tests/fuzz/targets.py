@@ -6,6 +6,7 @@ whether its input comes whole or in pieces.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from libp2p_lab.errors import (
     HandshakeFailed,
     LimitExceeded,
     LocalError,
+    MalformedMessage,
     NegotiationError,
     RemoteError,
 )
@@ -34,7 +36,7 @@ from libp2p_lab.multiplexing.muxer import (
     SessionFailed,
     StreamOpened,
 )
-from libp2p_lab.nat import dcutr_messages, relay_messages
+from libp2p_lab.nat import autonat_messages, dcutr_messages, relay_messages
 from libp2p_lab.negotiation.multistream import Initiator, Line, Responder, decode_list
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
 from libp2p_lab.routing.kad_messages import KadMessage
@@ -279,6 +281,14 @@ def certificates(data: bytes) -> None:
         return
 
 
+def autonat(data: bytes) -> None:
+    """Addresses that do not parse keep their places, so such a request has no bytes of its own."""
+    with contextlib.suppress(MalformedMessage):
+        message = autonat_messages.decode(data)
+        if None not in getattr(message, "addrs", ()):
+            assert autonat_messages.decode(message.encode()) == message
+
+
 TARGETS: dict[str, Target] = {
     "varint": varints,
     "protobuf": protobuf_fields,
@@ -316,6 +326,7 @@ TARGETS: dict[str, Target] = {
     "pubsub_message": decoder(Message.decode, encode_it),
     "pubsub_rpc": decoder(RPC.decode, encode_it),
     "kad": decoder(KadMessage.decode, encode_it),
+    "autonat": autonat,
     "relay_hop": decoder(relay_messages.decode_hop, encode_it),
     "relay_stop": decoder(relay_messages.decode_stop, encode_it),
     "relay_voucher": vouchers,

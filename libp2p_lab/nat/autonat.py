@@ -1,0 +1,417 @@
+"""AutoNAT version 2: can I be called? Nobody can find out alone. So one asks others to try.
+
+    verdict = await host.autonat.ask(server)        one server tries one address
+    host.autonat.reachability                       "unknown", "public" or "private", after several
+    host.autonat.per_address                        the same for each address
+
+The server dials from a port at which it does not listen, and as another peer: a NAT that lets it in through the door
+that our own connection to it has opened would prove nothing. And it dials where it sees us; for any other IP address
+it wants to be paid first, 30 to 100 thousand bytes, so that nobody has it call a victim for nothing.
+
+The client believes a dial only if its own nonce arrives, and an address only if more than three servers agree.
+
+Misconception: AutoNAT opens ports. It only looks.
+
+Spec: autonat/autonat-v2.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from libp2p_lab.errors import LabError, LocalError, ProtocolViolation
+from libp2p_lab.host.peerstore import PeerInfo
+from libp2p_lab.identity.multiaddr import Multiaddr
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.limits import Limits
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
+from libp2p_lab.nat.autonat_messages import (
+    BACK_PROTOCOL,
+    DIAL_PROTOCOL,
+    MAX_DATA,
+    MAX_MESSAGE,
+    DialDataRequest,
+    DialDataResponse,
+    DialRequest,
+    DialResponse,
+    DialStatus,
+    Message,
+    ResponseStatus,
+    decode,
+    decode_dial_back,
+    encode_dial_back,
+)
+from libp2p_lab.nat.events import AddrJudged, ReachabilityChanged
+from libp2p_lab.nat.relay import is_public
+
+if TYPE_CHECKING:
+    from libp2p_lab.host.host import Host, PeerRef
+
+Reachability = Literal["unknown", "public", "private"]
+SERVERS = 4  # that must agree: "more than 3"
+CHEAPEST, DEAREST = 30_000, 100_000  # bytes that a dial elsewhere costs the asker; the spec
+REMEMBERED = 64  # nonces, and addresses that were judged
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one server found out.
+
+    Attributes:
+        server: who tried.
+        addr: which address.
+        reached: whether the server got there, and our own nonce arrived.
+    """
+
+    server: PeerId
+    addr: Multiaddr
+    reached: bool
+
+
+class Judge:
+    """What several servers say of each address, put together. A core.
+
+    Args:
+        servers: how many must agree.
+
+    A server that changes its mind counts as it spoke last.
+    """
+
+    def __init__(self, servers: int = SERVERS) -> None:
+        self._servers = servers
+        self._said: OrderedDict[Multiaddr, dict[PeerId, bool]] = OrderedDict()
+
+    def add(self, verdict: Verdict) -> None:
+        """One more."""
+        said = self._said.setdefault(verdict.addr, {})
+        said.pop(verdict.server, None)
+        said[verdict.server] = verdict.reached
+        if len(said) > REMEMBERED:
+            del said[next(iter(said))]
+        self._said.move_to_end(verdict.addr)
+        if len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+
+    def of(self, addr: Multiaddr) -> Reachability:
+        """Whether an address is reachable, as far as enough of them agree."""
+        said = self._said.get(addr, {})
+        yes = sum(said.values())
+        no = len(said) - yes
+        if max(yes, no) < self._servers or yes == no:
+            return "unknown"
+        return "public" if yes > no else "private"
+
+    def has_heard(self, addr: Multiaddr, server: PeerId) -> bool:
+        """Whether this server has spoken of this address."""
+        return server in self._said.get(addr, {})
+
+    def overall(self, addrs: Sequence[Multiaddr]) -> Reachability:
+        """Public with one public address; private if all that there are, are."""
+        found = {self.of(addr) for addr in addrs}
+        if "public" in found:
+            return "public"
+        return "private" if found == {"private"} else "unknown"
+
+
+class RateLimit:
+    """How often a server does it: in a minute, for everybody and for each. A core."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._times: deque[tuple[float, PeerId]] = deque()
+
+    def allows(self, peer: PeerId, now: float) -> bool:
+        """Whether one more is due; then it counts."""
+        while self._times and now - self._times[0][0] >= 60.0:
+            self._times.popleft()
+        of_peer = sum(other == peer for _, other in self._times)
+        limits = self._limits
+        if (
+            len(self._times) >= limits.autonat_requests
+            or of_peer >= limits.autonat_requests_per_peer
+        ):
+            return False
+        self._times.append((now, peer))
+        return True
+
+
+class AutoNAT:
+    """Asks others whether we can be called, and tries for others.
+
+    Args:
+        serve: whether we try for others.
+        allow_private: whether private addresses are asked about and dialed: for laboratories and houses.
+        servers: how many must agree.
+        dialer: makes the host that dials back; None for one like ours, with a key of its own and without listening.
+
+    Attributes:
+        reachability: of us as a whole.
+    """
+
+    name = "autonat"
+
+    def __init__(
+        self,
+        *,
+        serve: bool = True,
+        allow_private: bool = False,
+        servers: int = SERVERS,
+        dialer: Callable[[], Host] | None = None,
+    ) -> None:
+        self._serve = serve
+        self._allow_private = allow_private
+        self._judge = Judge(servers)
+        self._make_dialer = dialer
+        self._callbacks: list[Callable[[Reachability], None]] = []
+        self._nonces: OrderedDict[int, asyncio.Event] = OrderedDict()  # of questions that are open
+        self._dialing = 0
+        self.reachability: Reachability = "unknown"
+        self._host: Host
+
+    def attach(self, host: Host) -> None:
+        """As `Service.attach`."""
+        self._host = host
+        self._rate = RateLimit(host.limits)
+        host.set_handler(BACK_PROTOCOL, self._take_dial_back, max_streams_per_peer=2)
+        if self._serve:
+            host.set_handler(DIAL_PROTOCOL, self._answer, max_streams_per_peer=2)
+        host.on_connect(self._on_connect)
+
+    async def close(self) -> None:
+        """As `Service.close`."""
+
+    def on_change(self, callback: Callable[[Reachability], None]) -> None:
+        """Call `callback` with each change of `reachability`."""
+        self._callbacks.append(callback)
+
+    @property
+    def per_address(self) -> dict[Multiaddr, Reachability]:
+        """What is known of each of our addresses."""
+        return {addr: self._judge.of(addr) for addr in self._own_addrs()}
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def _own_addrs(self) -> list[Multiaddr]:
+        plain = [addr.without_peer() for addr in self._host.addrs]
+        return [
+            addr for addr in plain if "p2p-circuit" not in addr.names and self._may_be_asked(addr)
+        ]
+
+    def _may_be_asked(self, addr: Multiaddr) -> bool:
+        return self._allow_private or is_public(addr)
+
+    def _on_connect(self, connection: MuxedConnection) -> None:
+        if not connection.relayed:
+            self._host.create_task(self._ask_newcomer(connection.remote_peer))
+
+    async def _ask_newcomer(self, server: PeerId) -> None:
+        """Somebody is connected that could try: an address that is not settled, and that it has not tried."""
+        with contextlib.suppress(LabError, OSError):
+            await self._host.identify_result(server)
+            if DIAL_PROTOCOL not in self._host.peerstore.protocols(server):
+                return
+            open_questions = [
+                addr
+                for addr in self._own_addrs()
+                if self._judge.of(addr) == "unknown" and not self._judge.has_heard(addr, server)
+            ]
+            if open_questions:
+                await self.ask(server, open_questions)
+
+    async def ask(self, server: PeerRef, addrs: Sequence[Multiaddr | str] | None = None) -> Verdict:
+        """Let one server try one of these addresses: the first that it is willing to dial.
+
+        Args:
+            server: who.
+            addrs: the most important first; our own that are not private if not given.
+
+        Raises: `LocalError` if there is nothing to ask about, or the server refuses; `ProtocolViolation` if it breaks
+            the rules; `DialError`, `NegotiationError`, `TimeoutError`.
+
+        Spec: autonat/autonat-v2.md
+        """
+        asked = self._own_addrs()
+        if addrs is not None:
+            asked = [Multiaddr(addr) if isinstance(addr, str) else addr for addr in addrs]
+        if not asked:
+            raise LocalError(
+                "no address of ours could be reached from outside: there is nothing to ask"
+            )
+        connection = await self._host.connect(server)
+        nonce = self._host.rng.getrandbits(64)
+        arrived = self._nonces[nonce] = asyncio.Event()
+        if len(self._nonces) > REMEMBERED:
+            self._nonces.popitem(last=False)
+        try:
+            async with asyncio.timeout(self._host.limits.autonat_timeout):
+                stream = await self._host.open_stream(connection.remote_peer, DIAL_PROTOCOL)
+                try:
+                    response = await self._talk(stream, DialRequest(tuple(asked), nonce))
+                except BaseException:
+                    await stream.reset()
+                    raise
+                await stream.close()
+        finally:
+            self._nonces.pop(nonce, None)
+        if response.status is not ResponseStatus.OK:
+            raise LocalError(
+                f"{connection.remote_peer.short()} did not try: {response.status.name}"
+            )
+        if response.index >= len(asked):
+            raise ProtocolViolation("a verdict on an address that was not asked about")
+        if response.dial is DialStatus.OK and not arrived.is_set():
+            raise ProtocolViolation("the server says that it reached us, and our nonce never came")
+        verdict = Verdict(connection.remote_peer, asked[response.index], arrived.is_set())
+        if response.dial is not DialStatus.E_DIAL_BACK_ERROR or verdict.reached:
+            self._take(verdict)
+        return verdict
+
+    async def _talk(self, stream: MuxedStream, request: DialRequest) -> DialResponse:
+        """The request, what it costs, the response."""
+        await self._send(stream, request)
+        message = await self._receive(stream)
+        if isinstance(message, DialDataRequest):
+            if message.index >= len(request.addrs) or not 0 < message.size <= DEAREST:
+                raise ProtocolViolation(
+                    f"asked for {message.size} bytes: {DEAREST} at most are given"
+                )
+            piece = DialDataResponse(bytes(MAX_DATA)).encode()
+            for _ in range(-(-message.size // MAX_DATA)):
+                await stream.write_message(piece)
+            message = await self._receive(stream)
+        if not isinstance(message, DialResponse):
+            raise ProtocolViolation(f"{type(message).__name__} in the place of a DialResponse")
+        return message
+
+    async def _take_dial_back(self, stream: MuxedStream) -> None:
+        """Somebody has reached us: is it for a question of ours?"""
+        async with asyncio.timeout(self._host.limits.autonat_timeout):
+            nonce = decode_dial_back(await stream.read_message(64))
+            arrived = self._nonces.get(nonce)
+            if arrived is None:
+                raise ProtocolViolation("a dial-back with a nonce that is not ours")
+            arrived.set()
+            await stream.write_message(b"")  # a DialBackResponse whose status is OK
+            await stream.close()
+
+    def _take(self, verdict: Verdict) -> None:
+        self._judge.add(verdict)
+        probe = self._host.probe.on("autonat")
+        if probe.trace.listeners:
+            probe.emit("event", AddrJudged(str(verdict.server), str(verdict.addr), verdict.reached))
+        now = self._judge.overall(self._own_addrs())
+        if now == self.reachability or now == "unknown":
+            return
+        self.reachability = now
+        if probe.trace.listeners:
+            probe.emit("event", ReachabilityChanged(now))
+        for service in self._host.services:  # in a DHT those answer who can be called
+            if getattr(service, "name", "") == "dht":
+                dht: Any = service
+                dht.set_mode("server" if now == "public" else "client")
+        for callback in self._callbacks:
+            callback(now)
+
+    # -- trying for others --------------------------------------------------------------------------------------------
+
+    async def _answer(self, stream: MuxedStream) -> None:
+        limits = self._host.limits
+        async with asyncio.timeout(limits.autonat_timeout):
+            request = await self._receive(stream)
+            if not isinstance(request, DialRequest):
+                raise ProtocolViolation(f"{type(request).__name__} in the place of a DialRequest")
+            response = await self._serve_request(stream, request)
+            await self._send(stream, response)
+            await stream.close()
+
+    async def _serve_request(self, stream: MuxedStream, request: DialRequest) -> DialResponse:
+        connection, limits = stream.connection, self._host.limits
+        now = asyncio.get_running_loop().time()
+        if self._dialing >= limits.autonat_dials or not self._rate.allows(
+            connection.remote_peer, now
+        ):
+            return DialResponse(ResponseStatus.E_REQUEST_REJECTED)
+        index = next(
+            (
+                n
+                for n, addr in enumerate(request.addrs)
+                if addr is not None and self._would_dial(addr)
+            ),
+            None,
+        )
+        if index is None or connection.relayed:
+            return DialResponse(ResponseStatus.E_DIAL_REFUSED)
+        addr = request.addrs[index]
+        assert addr is not None
+        self._dialing += 1
+        try:
+            if _ip(addr) is None or _ip(addr) != _ip(connection.remote_addr):
+                await self._be_paid(stream, index)
+            dial = await self._dial_back(connection.remote_peer, addr.without_peer(), request.nonce)
+        finally:
+            self._dialing -= 1
+        return DialResponse(ResponseStatus.OK, index, dial)
+
+    def _would_dial(self, addr: Multiaddr) -> bool:
+        """Only IP addresses: a name could lead anywhere, and would have to be looked up first."""
+        return (
+            "p2p-circuit" not in addr.names and _ip(addr) is not None and self._may_be_asked(addr)
+        )
+
+    async def _be_paid(self, stream: MuxedStream, index: int) -> None:
+        """Spec: autonat/autonat-v2.md#amplification-attack-prevention"""
+        wanted = self._host.rng.randint(CHEAPEST, DEAREST)
+        await self._send(stream, DialDataRequest(index, wanted))
+        while wanted > 0:
+            message = await self._receive(stream)
+            if not isinstance(message, DialDataResponse) or not 0 < len(message.data) <= MAX_DATA:
+                raise ProtocolViolation("data were asked for, in pieces of 4096 bytes at most")
+            wanted -= len(message.data)
+
+    async def _dial_back(self, peer: PeerId, addr: Multiaddr, nonce: int) -> DialStatus:
+        """As another peer, from a port of its own."""
+        async with self._dialer() as dialer:
+            try:
+                async with asyncio.timeout(self._host.limits.autonat_dial_timeout):
+                    await dialer.connect(PeerInfo(peer, [addr]))
+            except (LabError, OSError):
+                return DialStatus.E_DIAL_ERROR
+            try:
+                async with asyncio.timeout(self._host.limits.autonat_dial_timeout):
+                    stream = await dialer.open_stream(peer, BACK_PROTOCOL)
+                    await stream.write_message(encode_dial_back(nonce))
+                    await stream.read_message(64)
+                    await stream.close()
+            except (LabError, OSError):
+                return DialStatus.E_DIAL_BACK_ERROR
+        return DialStatus.OK
+
+    def _dialer(self) -> Host:
+        if self._make_dialer is not None:
+            return self._make_dialer()
+        from libp2p_lab.host.host import Host
+
+        return Host(services=[], limits=self._host.limits)
+
+    async def _send(self, stream: MuxedStream, message: Message) -> None:
+        probe = stream.probe.on("autonat")
+        if probe.trace.listeners:
+            probe.emit("sent", message)
+        await stream.write_message(message.encode())
+
+    async def _receive(self, stream: MuxedStream) -> Message:
+        message = decode(await stream.read_message(MAX_MESSAGE))
+        probe = stream.probe.on("autonat")
+        if probe.trace.listeners:
+            probe.emit("received", message)
+        return message
+
+
+def _ip(addr: Multiaddr) -> str | None:
+    return addr.value_of("ip4") or addr.value_of("ip6")
