@@ -60,7 +60,7 @@ from libp2p_lab.transports import TCP, Memory, Unix, WebSocket
 
 if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
-    from libp2p_lab.content import CID, DualDHT, KadDHT
+    from libp2p_lab.content import CID, DualDHT, KadDHT, Registrations, Rendezvous
     from libp2p_lab.coursework.session import (
         answer,
         check,
@@ -136,9 +136,11 @@ __all__ = [
     "PublicKey",
     "RecordInvalid",
     "Recording",
+    "Registrations",
     "Relay",
     "RelayClient",
     "RemoteError",
+    "Rendezvous",
     "ScoreParameters",
     "ScoreThresholds",
     "Service",
@@ -178,7 +180,7 @@ __all__ = [
 #: This is the one place where names come late.
 _LATER = {
     "libp2p_lab.host.peerstore_sqlite": ("SqlitePeerstore",),
-    "libp2p_lab.content": ("CID", "DualDHT", "KadDHT"),
+    "libp2p_lab.content": ("CID", "DualDHT", "KadDHT", "Registrations", "Rendezvous"),
     "libp2p_lab.coursework.session": (
         "answer",
         "check",

@@ -174,6 +174,18 @@ class Limits:
     dht_provider_addrs_ttl: float = 30 * 60.0  # after which only the id is given; kad-dht: 30 min
     dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
 
+    # -- rendezvous -----------------------------------------------------------------------------------------
+    rendezvous_timeout: float = 10.0  # one request with its answer, dial included
+    rendezvous_message: int = 1024 * 1024  # one request or answer; rust-libp2p: 1 MiB
+    rendezvous_namespace: int = 255  # bytes; rendezvous: 255
+    rendezvous_record: int = 16 * 1024  # bytes of one signed peer record
+    rendezvous_ttl: float = 2 * 3600.0  # of a registration that does not say; rendezvous: 2 h
+    rendezvous_ttl_min: float = 2 * 3600.0  # accepted; rendezvous: 2 h
+    rendezvous_ttl_max: float = 72 * 3600.0  # accepted; rendezvous: 72 h
+    rendezvous_registrations: int = 10_000  # kept in all
+    rendezvous_registrations_per_peer: int = 32  # lists that one peer stands on; rust-libp2p: 32
+    rendezvous_discovered: int = 1000  # registrations in one answer; rendezvous: 1000
+
     # -- pubsub ---------------------------------------------------------------------------------------------
     pubsub_rpc: int = 1024 * 1024  # one RPC; go-libp2p-pubsub DefaultMaxMessageSize
     pubsub_queue_rpcs: int = 4096  # RPCs that wait for one peer

@@ -8,8 +8,11 @@ Read in this order:
     providers.py    who says that it has what
     dht.py          the DHT whole: put, get, provide, find
     dual_dht.py     two of them: the internet's and the house's
+    rendezvous_messages.py   a meeting point's messages
+    registrations.py         what it remembers
+    rendezvous.py            asking one, and being one
 
-Spec pages: kad-dht/README.md
+Spec pages: kad-dht/README.md, rendezvous/README.md
 """
 
 from libp2p_lab.content.cid import CID, Codec
@@ -18,6 +21,8 @@ from libp2p_lab.content.dual_dht import DualDHT
 from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
+from libp2p_lab.content.registrations import Registrations
+from libp2p_lab.content.rendezvous import Rendezvous
 
 __all__ = [
     "CID",
@@ -31,6 +36,8 @@ __all__ = [
     "ProviderRecord",
     "ProviderStore",
     "PublicKeyValidator",
+    "Registrations",
+    "Rendezvous",
     "Validator",
     "ValueStore",
     "ipns_key",
