@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 Reachability = Literal["unknown", "public", "private"]
 SERVERS = 4  # that must agree: "more than 3"
 CHEAPEST, DEAREST = 30_000, 100_000  # bytes that a dial elsewhere costs the asker; the spec
+ASKED_AT_ONCE = 4  # servers, when we ask by ourselves
 REMEMBERED = 64  # nonces, and addresses that were judged
 
 
@@ -171,6 +172,8 @@ class AutoNAT:
         self._callbacks: list[Callable[[Reachability], None]] = []
         self._nonces: OrderedDict[int, asyncio.Event] = OrderedDict()  # of questions that are open
         self._dialing = 0
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._known: frozenset[Multiaddr] = frozenset()
         self.reachability: Reachability = "unknown"
         self._host: Host
 
@@ -182,6 +185,7 @@ class AutoNAT:
         if self._serve:
             host.set_handler(DIAL_PROTOCOL, self._answer, max_streams_per_peer=2)
         host.on_connect(self._on_connect)
+        host.on_change(self._on_change)
 
     async def close(self) -> None:
         """As `Service.close`."""
@@ -210,19 +214,28 @@ class AutoNAT:
         if not connection.relayed:
             self._host.create_task(self._ask_newcomer(connection.remote_peer))
 
+    def _on_change(self) -> None:
+        """Where we can be called shows late, by what others see: those who are here by then are asked about it."""
+        addrs = frozenset(self._own_addrs())
+        if addrs - self._known:
+            for server in {c.remote_peer for c in self._host.connections if not c.relayed}:
+                self._host.create_task(self._ask_newcomer(server))
+        self._known = addrs
+
     async def _ask_newcomer(self, server: PeerId) -> None:
         """Somebody is connected that could try: an address that is not settled, and that it has not tried."""
         with contextlib.suppress(LabError, OSError):
             await self._host.identify_result(server)
             if DIAL_PROTOCOL not in self._host.peerstore.protocols(server):
                 return
-            open_questions = [
-                addr
-                for addr in self._own_addrs()
-                if self._judge.of(addr) == "unknown" and not self._judge.has_heard(addr, server)
-            ]
-            if open_questions:
-                await self.ask(server, open_questions)
+            async with self._asking:
+                open_questions = [
+                    addr
+                    for addr in self._own_addrs()
+                    if self._judge.of(addr) == "unknown" and not self._judge.has_heard(addr, server)
+                ]
+                if open_questions:
+                    await self.ask(server, open_questions)
 
     async def ask(self, server: PeerRef, addrs: Sequence[Multiaddr | str] | None = None) -> Verdict:
         """Let one server try one of these addresses: the first that it is willing to dial.
@@ -290,7 +303,12 @@ class AutoNAT:
         return message
 
     async def _take_dial_back(self, stream: MuxedStream) -> None:
-        """Somebody has reached us: is it for a question of ours?"""
+        """Somebody has reached us: is it for a question of ours?
+
+        On a connection that we dialed, or over a relay, a nonce shows nothing: nobody has come in by that.
+        """
+        if stream.connection.direction != "inbound" or stream.connection.relayed:
+            raise ProtocolViolation("a dial-back on a connection that did not reach us by itself")
         async with asyncio.timeout(self._host.limits.autonat_timeout):
             nonce = decode_dial_back(await stream.read_message(64))
             arrived = self._nonces.get(nonce)
@@ -337,11 +355,12 @@ class AutoNAT:
             connection.remote_peer, now
         ):
             return DialResponse(ResponseStatus.E_REQUEST_REJECTED)
+        dialer = self._dialer()
         index = next(
             (
                 n
                 for n, addr in enumerate(request.addrs)
-                if addr is not None and self._would_dial(addr)
+                if addr is not None and self._would_dial(addr) and dialer.can_dial(addr)
             ),
             None,
         )
@@ -353,7 +372,8 @@ class AutoNAT:
         try:
             if _ip(addr) is None or _ip(addr) != _ip(connection.remote_addr):
                 await self._be_paid(stream, index)
-            dial = await self._dial_back(connection.remote_peer, addr.without_peer(), request.nonce)
+            back = PeerInfo(connection.remote_peer, [addr.without_peer()])
+            dial = await self._dial_back(dialer, back, request.nonce)
         finally:
             self._dialing -= 1
         return DialResponse(ResponseStatus.OK, index, dial)
@@ -374,17 +394,17 @@ class AutoNAT:
                 raise ProtocolViolation("data were asked for, in pieces of 4096 bytes at most")
             wanted -= len(message.data)
 
-    async def _dial_back(self, peer: PeerId, addr: Multiaddr, nonce: int) -> DialStatus:
+    async def _dial_back(self, dialer: Host, back: PeerInfo, nonce: int) -> DialStatus:
         """As another peer, from a port of its own."""
-        async with self._dialer() as dialer:
+        async with dialer:
             try:
                 async with asyncio.timeout(self._host.limits.autonat_dial_timeout):
-                    await dialer.connect(PeerInfo(peer, [addr]))
+                    await dialer.connect(back)
             except (LabError, OSError):
                 return DialStatus.E_DIAL_ERROR
             try:
                 async with asyncio.timeout(self._host.limits.autonat_dial_timeout):
-                    stream = await dialer.open_stream(peer, BACK_PROTOCOL)
+                    stream = await dialer.open_stream(back.peer_id, BACK_PROTOCOL)
                     await stream.write_message(encode_dial_back(nonce))
                     await stream.read_message(64)
                     await stream.close()

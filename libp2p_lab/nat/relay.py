@@ -274,9 +274,20 @@ async def _pump(source: MuxedStream, target: MuxedStream, circuit: Circuit, way:
     await target.close_write()
 
 
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
+
+
 def is_public(addr: Multiaddr) -> bool:
     """Whether anybody can dial this: an IP address of the public network, or a name."""
     ip = addr.value_of("ip4") or addr.value_of("ip6")
     if ip is None:
         return any(name.startswith("dns") for name in addr.names)
-    return ipaddress.ip_address(ip).is_global
+    found = ipaddress.ip_address(ip)
+    if isinstance(
+        found, ipaddress.IPv6Address
+    ):  # what carries an IPv4 address is as public as that
+        if found.sixtofour is not None:
+            found = found.sixtofour
+        elif found in NAT64:
+            found = ipaddress.IPv4Address(found.packed[-4:])
+    return found.is_global and not found.is_multicast

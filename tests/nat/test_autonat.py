@@ -29,6 +29,7 @@ from libp2p_lab.nat.autonat_messages import (
     decode_dial_back,
     encode_dial_back,
 )
+from libp2p_lab.nat.relay import is_public
 from libp2p_lab.sim import FULL_CONE, PORT_RESTRICTED, Internet
 from tests.routing.test_cores import peer_id
 
@@ -305,6 +306,88 @@ async def test_s46_no_dial_on_short_data() -> None:
         with pytest.raises(LabError):
             await stream.read_message(8192)
         assert not dials
+
+
+async def test_s46_a_nonce_on_our_own_connection_shows_nothing() -> None:
+    async with at_home() as alice, lab.Host(listen=["/ip4/127.0.0.1/tcp/0"]) as liar:
+        refused: list[LabError] = []
+
+        async def handler(stream: Any) -> None:
+            request = decode(await stream.read_message(8192))
+            assert isinstance(request, DialRequest)
+            back = await liar.open_stream(stream.connection.remote_peer, BACK_PROTOCOL)
+            try:
+                await back.write_message(encode_dial_back(request.nonce))
+                await back.read_message(64)
+            except LabError as error:
+                refused.append(error)
+            await stream.write_message(OK.encode())
+            await stream.close_write()
+
+        liar.set_handler(DIAL_PROTOCOL, handler)
+        with pytest.raises(ProtocolViolation, match="never came"):
+            await alice.autonat.ask(liar.addrs[0], ["/ip4/127.0.0.1/tcp/1"])
+        assert refused
+
+
+async def test_what_a_server_cannot_dial_is_not_said_to_be_out_of_reach() -> None:
+    odd = Multiaddr("/ip4/127.0.0.1/udp/9/utp")
+    async with at_home() as alice, at_home() as server:
+        await alice.connect(server.addrs[0])
+        with pytest.raises(LocalError, match="REFUSED"):
+            await alice.autonat.ask(server.peer_id, [odd])
+        real = alice.addrs[0].without_peer()
+        verdict = await alice.autonat.ask(server.peer_id, [odd, real])
+        assert verdict.addr == real, "the first that it can dial"
+        assert verdict.reached
+        assert alice.autonat._judge.of(odd) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "addr",
+    [
+        "/ip6/64:ff9b::c0a8:101/tcp/22",
+        "/ip6/2002:c0a8:101::1/tcp/22",
+        "/ip6/::ffff:192.168.1.1/tcp/22",
+        "/ip4/224.0.0.1/udp/1/quic-v1",
+    ],
+)
+def test_private_addresses_in_other_clothes_are_private(addr: str) -> None:
+    assert not is_public(Multiaddr(addr))
+
+
+def test_public_addresses_in_other_clothes_are_public() -> None:
+    assert is_public(Multiaddr("/ip6/64:ff9b::808:808/tcp/1"))
+    assert is_public(Multiaddr("/ip6/2002:808:808::1/tcp/1"))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "right"),
+    [(FULL_CONE, "public"), (PORT_RESTRICTED, "private")],
+    ids=["full cone", "home router"],
+)
+def test_six_servers_are_enough_though_our_address_shows_late(behaviour: Any, right: str) -> None:
+    with Internet(seed=3) as net:
+        others = servers(net, 6)
+        box = net.nat("router", behaviour)
+        ip = f"{box.network}2"
+        alice = net.host(
+            "alice",
+            ip=ip,
+            nat=box,
+            listen=[f"/ip4/{ip}/tcp/4001"],
+            transports=lambda: [lab.TCP()],
+            services=services,
+        )
+
+        async def story() -> None:
+            for server in others:
+                await alice.connect(server.addrs[0])
+                await alice.identify_result(server.peer_id)
+            await asyncio.sleep(120)
+
+        net.run(story(), until=1000)
+        assert alice.autonat.reachability == right, "without a word from us"
 
 
 async def test_a_flood_of_requests_is_rejected() -> None:
