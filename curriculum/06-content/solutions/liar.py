@@ -7,7 +7,7 @@ async def fetch(providers, cid, ask, patience):
     """One after the other, until the bytes are what the name says."""
     for provider in providers:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(delay=patience):
                 data = await ask(provider, cid)
         except (LookupError, TimeoutError):
             continue

@@ -13,8 +13,8 @@ def validate(key, value, now):
     _, expires = struct.unpack(">QQ", head[:16])
     try:
         public = lab.PeerId(key.removeprefix(b"/note/")).public_key()
-    except lab.LabError as problem:
-        raise ValueError("nobody's key") from problem
+    except lab.LabError as nobody:
+        raise ValueError("nobody's key") from nobody
     if public is None or not public.verify(b"libp2p-lab-note:" + head, signature):
         raise ValueError("not signed by its owner")
     if now >= expires:
