@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import dataclasses
 import random
@@ -12,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from libp2p_lab.errors import LabError, LocalError
+from libp2p_lab.errors import LocalError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.service import Service
 from libp2p_lab.pubsub import (
@@ -28,9 +27,9 @@ from libp2p_lab.sim.internet import Internet
 from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.mesh_model import STYLES, MeshModel
 from libp2p_lab.widgets.mesh_source import Source, hosts_of, kind_of, pubsub_of
+from libp2p_lab.widgets.poke import SETTLE, poke
 
 MAX_WAITING = 200_000  # entries that wait to be looked at; the newest
-SETTLE = 0.1  # virtual seconds in which a message in a paused internet moves on
 MAX_SETTLES = 300
 SPAM = 20  # forged messages at once
 SYBILS = 14  # peers on one address; from the eleventh on a score counts them
@@ -341,29 +340,9 @@ class World:
         if net is None:
             await act()
             return
-        finished: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-        async def guarded() -> None:
-            try:
-                await (host.run(act()) if isinstance(host, SimHost) else act())
-            except (LabError, OSError, TimeoutError) as problem:
-                finished.set_exception(problem)
-            else:
-                finished.set_result(None)
-
-        def start() -> None:
-            net.loop.create_task(guarded(), name="poke")
-
-        await asyncio.to_thread(net.player.settle, start)
-        for _ in range(MAX_SETTLES):
-            if net.speed:
-                await asyncio.wait([asyncio.wrap_future(finished)], timeout=SETTLE)
-            else:
-                await self._pass(SETTLE)
-            if finished.done():
-                finished.result()
-                return
-        raise LocalError("this takes too long: let time pass, and look again")
+        scene = host
+        run = (lambda: scene.run(act())) if isinstance(scene, SimHost) else act
+        await poke(net, run, settles=MAX_SETTLES, moved=self.drain)
 
 
 def _nothing() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from libp2p_lab.errors import LabError, LocalError
+from libp2p_lab.errors import LocalError
 from libp2p_lab.host.host import Host
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.routing.distance import BITS, position
@@ -18,12 +16,12 @@ from libp2p_lab.routing.routing_table import K
 from libp2p_lab.sim.host import SimHost
 from libp2p_lab.sim.internet import Internet
 from libp2p_lab.trace import Entry
+from libp2p_lab.widgets.poke import poke
 from libp2p_lab.widgets.xor_model import Trail, trails_of
 
 Source = Host | Internet | Mapping[str, Host] | Iterable[Host] | Iterable[Entry]
 MAX_ENTRIES = 20_000  # the latest
 TRIES = 4096  # keys tried to hit a place
-SETTLE = 0.1  # virtual seconds in which a paused internet moves on
 MAX_SETTLES = 1200
 
 
@@ -191,29 +189,7 @@ class Live:
         if net is None or not isinstance(host, SimHost):
             await act()
             return
-        finished: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-        async def guarded() -> None:
-            try:
-                await host.run(act())
-            except (LabError, OSError, TimeoutError) as problem:
-                finished.set_exception(problem)
-            else:
-                finished.set_result(None)
-
-        def start() -> None:
-            net.loop.create_task(guarded(), name="poke")
-
-        await asyncio.to_thread(net.player.settle, start)
-        for _ in range(MAX_SETTLES):
-            if net.speed:
-                await asyncio.wait([asyncio.wrap_future(finished)], timeout=SETTLE)
-            else:
-                await net.arun_for(SETTLE)
-            if finished.done():
-                finished.result()
-                return
-        raise LocalError("this takes too long: let time pass, and look again")
+        await poke(net, lambda: host.run(act()), settles=MAX_SETTLES)
 
 
 def key_near(target: int) -> bytes:
