@@ -1,16 +1,8 @@
 // BlockTrail: a CID taken apart; a file as a tree of blocks; the blocks' way here from several peers.
-import { bytes, connect, h, root } from "./dom.js";
+import { bytes, connect, h, root, s } from "./dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const PLAY = 250; // milliseconds a move
 const HUES = { version: "address", codec: "negotiation", "hash function": "security", length: "address", digest: "identity" };
-
-function s(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function render({ model, el }) {
   const page = root(el, "A CID, its blocks, and their way here");

@@ -15,6 +15,16 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * An element of a drawing. Every attribute is set as it is.
+ */
+export function s(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 let views = 0;
 
 /**

@@ -1,15 +1,7 @@
 // LookupRace: the same lookups with other settings, a lane for each setting.
-import { connect, h, root } from "./dom.js";
+import { connect, h, root, s } from "./dom.js";
 
 const SIZES = [10, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
-const SVG = "http://www.w3.org/2000/svg";
-
-function s(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function render({ model, el }) {
   const page = root(el, "Lookups side by side");

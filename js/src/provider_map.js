@@ -1,7 +1,6 @@
 // ProviderMap: a key in the middle, the peers around it by the bits that they share with it, records that age.
-import { connect, h, plural, root } from "./dom.js";
+import { connect, h, plural, root, s } from "./dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const TICK = 250; // milliseconds between two questions while the clock runs
 const POKES = [
   ["republish", "Republish now", "All providers announce themselves"],
@@ -12,13 +11,6 @@ const POKES = [
   ["forge", "Forge a record", "A peer announces another in its place"],
   ["again", "Begin again", "Other peers, from day 0"],
 ];
-
-function s(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function render({ model, el }) {
   const page = root(el, "Provider records around a key");

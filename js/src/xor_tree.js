@@ -1,19 +1,11 @@
 // XorTree: the peers of a DHT as leaves of a binary tree; the buckets of one; a lookup, stepped.
-import { connect, h, onTheme, plural, root } from "./dom.js";
+import { connect, h, onTheme, plural, root, s } from "./dom.js";
 import { requests, stateAfter } from "./xor_lookup.js";
 import { CLIENT, GONE, SYBIL, Scene } from "./xor_scene.js";
 
 const SIZES = [10, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
-const SVG = "http://www.w3.org/2000/svg";
 const STATES = { heard: "heard of", waiting: "asked, no answer yet", answered: "✓ answered", failed: "✕ no answer" };
 const PLAY = 450; // milliseconds a step
-
-function s(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function render({ model, el }) {
   const page = root(el, "The tree of a DHT's peers");
