@@ -60,7 +60,17 @@ from libp2p_lab.transports import TCP, Memory, Unix, WebSocket
 
 if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
-    from libp2p_lab.content import CID, DualDHT, KadDHT, Registrations, Rendezvous
+    from libp2p_lab.content import (
+        CID,
+        Bitswap,
+        DualDHT,
+        KadDHT,
+        MemoryBlockStore,
+        Registrations,
+        Rendezvous,
+        add_file,
+        fetch_file,
+    )
     from libp2p_lab.coursework.session import (
         answer,
         check,
@@ -95,6 +105,7 @@ __all__ = [
     "TLS",
     "AutoNAT",
     "AutoRelay",
+    "Bitswap",
     "BlockList",
     "ConnectionLost",
     "ConnectionManager",
@@ -120,6 +131,7 @@ __all__ = [
     "LocalError",
     "MalformedMessage",
     "Memory",
+    "MemoryBlockStore",
     "Mplex",
     "Multiaddr",
     "NegotiationError",
@@ -156,10 +168,12 @@ __all__ = [
     "WebSocket",
     "WebTransport",
     "Yamux",
+    "add_file",
     "answer",
     "check",
     "close_all",
     "enrol",
+    "fetch_file",
     "hint",
     "known_peers",
     "load_swarm_key",
@@ -180,7 +194,17 @@ __all__ = [
 #: This is the one place where names come late.
 _LATER = {
     "libp2p_lab.host.peerstore_sqlite": ("SqlitePeerstore",),
-    "libp2p_lab.content": ("CID", "DualDHT", "KadDHT", "Registrations", "Rendezvous"),
+    "libp2p_lab.content": (
+        "CID",
+        "Bitswap",
+        "DualDHT",
+        "KadDHT",
+        "MemoryBlockStore",
+        "Registrations",
+        "Rendezvous",
+        "add_file",
+        "fetch_file",
+    ),
     "libp2p_lab.coursework.session": (
         "answer",
         "check",

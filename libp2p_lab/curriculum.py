@@ -158,7 +158,14 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Content: records, providers, neighbours",
         question="Who has it, and why should the answer be believed?",
         packages=("content",),
-        cores=("content.cid", "content.records", "content.providers"),
+        cores=(
+            "content.cid",
+            "content.records",
+            "content.providers",
+            "content.blocks",
+            "content.bitswap_messages",
+            "content.exchange",
+        ),
         specs=("kad-dht/README.md", "rendezvous/README.md", "discovery/mdns.md"),
     ),
     Chapter(

@@ -186,6 +186,27 @@ class Limits:
     rendezvous_registrations_per_peer: int = 32  # lists that one peer stands on; rust-libp2p: 32
     rendezvous_discovered: int = 1000  # registrations in one answer; rendezvous: 1000
 
+    # -- block exchange -------------------------------------------------------------------------------------
+    block: int = 2 * 1024 * 1024  # bytes of one block; bitswap: 2 MiB
+    blocks: int = 65_536  # kept in memory
+    blocks_memory: int = 256 * 1024 * 1024  # bytes of them
+    bitswap_message: int = 4 * 1024 * 1024  # one message; bitswap: 4 MiB
+    bitswap_message_target: int = 512 * 1024  # bytes of blocks after which we begin another message
+    bitswap_wants_per_message: int = 4096  # entries of one want list that are looked at
+    bitswap_wants_per_peer: int = 1024  # of one peer that we remember; boxo: 1024
+    bitswap_wants: int = 1024  # blocks that we want at once
+    bitswap_asked: int = 32  # peers that are asked at once whether they have one block
+    bitswap_remembered: int = 4096  # questions to one peer, so that a late block is no lie
+    bitswap_banned: int = 1024  # peers who sent what nobody asked for, remembered
+    bitswap_answer_timeout: float = 10.0  # one question, then another peer is asked
+    bitswap_write_timeout: float = 20.0  # one message, its stream included
+    bitswap_idle_timeout: float = 600.0  # between two messages on one stream
+    bitswap_timeout: float = 60.0  # one block, whoever is asked
+    dag_in_flight: int = 16  # blocks of one file that are asked for at once
+    dag_depth: int = 32  # of a file's tree
+    dag_blocks: int = 65_536  # of one file, repeated ones counted again
+    dag_file: int = 256 * 1024 * 1024  # bytes of one file, which is held in memory
+
     # -- pubsub ---------------------------------------------------------------------------------------------
     pubsub_rpc: int = 1024 * 1024  # one RPC; go-libp2p-pubsub DefaultMaxMessageSize
     pubsub_queue_rpcs: int = 4096  # RPCs that wait for one peer

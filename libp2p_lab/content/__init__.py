@@ -8,6 +8,11 @@ Read in this order:
     providers.py    who says that it has what
     dht.py          the DHT whole: put, get, provide, find
     dual_dht.py     two of them: the internet's and the house's
+    blocks.py       bytes under the name that they hash to
+    bitswap_messages.py      what I want, what you wanted
+    exchange.py              who is asked for which block
+    bitswap.py               the block exchange on a host
+    dag.py                   a file as a tree of blocks
     rendezvous_messages.py   a meeting point's messages
     registrations.py         what it remembers
     rendezvous.py            asking one, and being one
@@ -15,9 +20,13 @@ Read in this order:
 Spec pages: kad-dht/README.md, rendezvous/README.md
 """
 
+from libp2p_lab.content.bitswap import Bitswap
+from libp2p_lab.content.blocks import BlockStore, MemoryBlockStore
 from libp2p_lab.content.cid import CID, Codec
+from libp2p_lab.content.dag import add_file, fetch_file
 from libp2p_lab.content.dht import KadDHT
 from libp2p_lab.content.dual_dht import DualDHT
+from libp2p_lab.content.exchange import BlockNotFound
 from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
@@ -26,11 +35,15 @@ from libp2p_lab.content.rendezvous import Rendezvous
 
 __all__ = [
     "CID",
+    "Bitswap",
+    "BlockNotFound",
+    "BlockStore",
     "Codec",
     "DualDHT",
     "IpnsRecord",
     "IpnsValidator",
     "KadDHT",
+    "MemoryBlockStore",
     "MemoryProviderStore",
     "Namespaces",
     "ProviderRecord",
@@ -40,5 +53,7 @@ __all__ = [
     "Rendezvous",
     "Validator",
     "ValueStore",
+    "add_file",
+    "fetch_file",
     "ipns_key",
 ]

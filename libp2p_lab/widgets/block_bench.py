@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from libp2p_lab.content.cid import CID, Codec
+from libp2p_lab.content.dag import links_of
 from libp2p_lab.errors import LocalError
-from libp2p_lab.widgets.block_model import links_of
 
 RATE = 400_000.0  # bytes a second of each peer
 IN_FLIGHT = 2  # questions that one peer has before it

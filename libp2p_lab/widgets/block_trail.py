@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from libp2p_lab.content.cid import CID
+from libp2p_lab.content.dag import Node, cut, walk
 from libp2p_lab.errors import LabError, LocalError
 from libp2p_lab.widgets.block_bench import Fetch, Move, fetch
-from libp2p_lab.widgets.block_model import Block, anatomy, cut, forms, parse, place, walk
+from libp2p_lab.widgets.block_model import anatomy, forms, parse, place
 from libp2p_lab.widgets.static_form import page, table, text_table
 from libp2p_lab.widgets.view import Batch, View
 
@@ -76,7 +77,7 @@ class BlockTrail:
         return self._root
 
     @property
-    def dag(self) -> list[Block]:
+    def dag(self) -> list[Node]:
         """The blocks, depth first."""
         return list(self._dag)
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 import libp2p_lab as lab
 from libp2p_lab.content import CID
 from libp2p_lab.content.cid import Codec
+from libp2p_lab.content.dag import cut, links_of, walk
 from libp2p_lab.errors import LabError
 from libp2p_lab.widgets.block_bench import Fetch, fetch, lie
-from libp2p_lab.widgets.block_model import anatomy, cut, forms, links_of, walk
+from libp2p_lab.widgets.block_model import anatomy, forms
 from tests.widgets.conftest import Open
 
 

@@ -1,0 +1,268 @@
+"""Bitswap, `/ipfs/bitswap/1.2.0`: blocks from whoever has them, and to whoever wants them.
+
+    data = await host.bitswap.get(cid)       from the peers we are connected to, then from those that the DHT names
+    host.bitswap.store.put(cid, data)        to be had by others from now on
+
+What a peer is told leaves in one message at a time, and the next is made only when that one is gone: wants, blocks and
+"do not have" of a peer that reads slowly wait as names, not as bytes. Messages go out on a stream that we opened; what
+comes, comes on streams that the others opened.
+
+Spec: https://specs.ipfs.tech/bitswap-protocol/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from libp2p_lab.content.bitswap_messages import PROTOCOL_ID, Block, Message, Want
+from libp2p_lab.content.blocks import BlockStore, MemoryBlockStore
+from libp2p_lab.content.cid import CID
+from libp2p_lab.content.exchange import BlockNotFound, Hunt, Ledger, Question, Session
+from libp2p_lab.errors import LabError, LimitExceeded, LocalError, MalformedMessage, RemoteError
+from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.multiplexing.muxed_stream import MuxedStream
+from libp2p_lab.wire import multihash
+from libp2p_lab.wire.byte_stream import read_message_or_end
+
+if TYPE_CHECKING:
+    from libp2p_lab.host.host import Host
+
+
+@dataclass(slots=True, eq=False)
+class _Link:
+    """One connected peer.
+
+    Attributes:
+        ledger: what it wants of us.
+        wants: what it is to be told that we want, by multihash.
+        stream: on which we tell it.
+        is_sending: whether a task does.
+    """
+
+    ledger: Ledger
+    wants: dict[bytes, Want] = field(default_factory=dict)
+    stream: MuxedStream | None = None
+    is_sending: bool = False
+
+
+class Bitswap:
+    """Gets blocks and gives them.
+
+    Args:
+        store: what we give, and where what we got is kept; None for one in memory.
+    """
+
+    name = "bitswap"
+
+    def __init__(self, store: BlockStore | None = None) -> None:
+        self._given_store = store
+        self._links: dict[PeerId, _Link] = {}
+        self._changed: dict[bytes, asyncio.Event] = {}  # by multihash, of what is hunted
+        self._host: Host
+        self._hunt: Hunt
+        self.store: BlockStore
+
+    def attach(self, host: Host) -> None:
+        """As `Service.attach`."""
+        self._host = host
+        self._hunt = Hunt(host.limits)
+        self.store = self._given_store or MemoryBlockStore(host.limits)
+        self.store.watch(self._arrived)
+        host.set_handler(PROTOCOL_ID, self._serve)
+        host.on_connect(self._connected)
+        host.on_disconnect(self._disconnected)
+
+    async def close(self) -> None:
+        """As `Service.close`."""
+
+    def session(self) -> Session:
+        """For `get`: who gave one block of it is asked first for the next."""
+        return Session(self._host.limits)
+
+    def is_banned(self, peer: PeerId) -> bool:
+        """Whether `peer` is asked no more, because it once sent what nobody asked it for."""
+        return self._hunt.is_banned(peer)
+
+    # -- getting ----------------------------------------------------------------------------------------------
+
+    async def get(self, cid: CID, session: Session | None = None) -> bytes:
+        """The block that `cid` names, checked against it. It is kept in the store if there is room.
+
+        Args:
+            cid: which.
+            session: of blocks that belong together.
+
+        Raises: `BlockNotFound` if nobody gives it; `LimitExceeded` if too much is wanted; `LocalError` for a hash that
+            we cannot check; `TimeoutError`.
+        """
+        named = multihash.decode(cid.multihash)
+        if named.code == multihash.IDENTITY:
+            return named.digest  # the name holds the bytes themselves
+        held = self.store.get(cid)
+        if held is not None:
+            return held
+        try:
+            Block.of(cid, b"").cid()
+        except MalformedMessage as error:
+            raise LocalError(f"nobody could prove that it gave {cid}: {error}") from None
+        self._hunt.want(cid, session or self.session())
+        changed = self._changed.setdefault(cid.multihash, asyncio.Event())
+        try:
+            async with (
+                asyncio.timeout(self._host.limits.bitswap_timeout),
+                contextlib.aclosing(self._providers(cid)) as providers,
+            ):
+                return await self._get(cid, changed, providers)
+        finally:
+            cancels = self._hunt.drop(cid)
+            self._tell(cancels)
+            if not self._hunt.is_wanted(cid):
+                self._changed.pop(cid.multihash, None)
+
+    async def _get(
+        self, cid: CID, changed: asyncio.Event, providers: AsyncGenerator[PeerId]
+    ) -> bytes:
+        loop = asyncio.get_running_loop()
+        while True:
+            changed.clear()
+            self._tell(self._hunt.questions(cid, loop.time()))
+            data = self._hunt.found(cid)
+            if data is not None:
+                return data
+            if self._hunt.is_hopeless(cid):
+                provider = await anext(providers, None)
+                if provider is None:
+                    raise BlockNotFound(f"nobody who could be asked has {cid}")
+                self._hunt.add_peer(provider)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._hunt.deadline(cid)):
+                    await changed.wait()
+
+    async def _providers(self, cid: CID) -> AsyncGenerator[PeerId]:
+        """Those who say in the DHT that they have it, once we are connected to them."""
+        if not any(getattr(service, "name", "") == "dht" for service in self._host.services):
+            return
+        async with contextlib.aclosing(self._host.dht.find_providers(cid)) as found:
+            async for provider in found:
+                if self._hunt.is_banned(provider.peer_id):
+                    continue
+                try:
+                    await self._host.connect(provider)
+                except (LabError, OSError):
+                    continue
+                yield provider.peer_id
+
+    # -- telling ----------------------------------------------------------------------------------------------
+
+    def _tell(self, questions: list[Question]) -> None:
+        for question in questions:
+            link = self._links.get(question.peer)
+            if link is not None:
+                link.wants[question.want.cid.multihash] = question.want
+                self._send(question.peer, link)
+
+    def _arrived(self, cid: CID) -> None:
+        """There is a block in the store that was not."""
+        for peer, link in self._links.items():
+            if link.ledger.arrived(cid):
+                self._send(peer, link)
+
+    def _send(self, peer: PeerId, link: _Link) -> None:
+        if not link.is_sending and self._host.is_running:
+            link.is_sending = True
+            self._host.create_task(self._send_all(peer, link))
+
+    async def _send_all(self, peer: PeerId, link: _Link) -> None:
+        """Tell a peer all that there is to tell, one message at a time."""
+        limits = self._host.limits
+        try:
+            while (message := self._next_message(link)) is not None:
+                async with asyncio.timeout(limits.bitswap_write_timeout):
+                    if link.stream is None or not link.stream.is_open:
+                        link.stream = await self._host.open_stream(peer, PROTOCOL_ID)
+                    probe = link.stream.probe.on("bitswap")
+                    if probe.trace.listeners:
+                        probe.emit("sent", message)
+                    await link.stream.write_message(message.encode())
+        except (
+            LabError,
+            OSError,
+        ):  # it does not speak this, or is gone: nothing is to be had from it
+            self._hunt.remove_peer(peer)
+            self._wake()
+            if link.stream is not None:
+                await link.stream.reset()
+                link.stream = None
+        finally:
+            link.is_sending = False
+
+    def _next_message(self, link: _Link) -> Message | None:
+        wants = tuple(link.wants.values())
+        link.wants.clear()
+        answer = link.ledger.next_message()
+        if answer is None:
+            return Message(wants=wants) if wants else None
+        return replace(answer, wants=wants)
+
+    # -- hearing ----------------------------------------------------------------------------------------------
+
+    def _connected(self, connection: MuxedConnection) -> None:
+        peer = connection.remote_peer
+        self._links.setdefault(peer, _Link(Ledger(self.store, self._host.limits)))
+        self._hunt.add_peer(peer)
+        self._wake()
+
+    def _disconnected(self, connection: MuxedConnection) -> None:
+        peer = connection.remote_peer
+        if not self._host.is_connected(peer):
+            self._links.pop(peer, None)
+            self._hunt.remove_peer(peer)
+            self._wake()
+
+    def _wake(self) -> None:
+        for changed in self._changed.values():
+            changed.set()
+
+    async def _serve(self, stream: MuxedStream) -> None:
+        """What a peer tells, until it ends the stream."""
+        limits = self._host.limits
+        peer = stream.connection.remote_peer
+        probe = stream.probe.on("bitswap")
+        while True:
+            async with asyncio.timeout(limits.bitswap_idle_timeout):
+                data = await read_message_or_end(stream, limits.bitswap_message)
+            if data is None:
+                return
+            try:
+                message = Message.decode(data, limits.bitswap_wants_per_message)
+                if probe.trace.listeners:
+                    probe.emit("received", message)
+                self._hear(peer, message)
+            except RemoteError:
+                self._hunt.ban(peer)
+                self._wake()
+                raise
+
+    def _hear(self, peer: PeerId, message: Message) -> None:
+        came, over = self._hunt.receive(peer, message)
+        self._tell(over)
+        for cid in came:
+            data = self._hunt.found(cid)
+            if data is not None:
+                with contextlib.suppress(
+                    LimitExceeded
+                ):  # the store is full: whoever waits gets it anyway
+                    self.store.put(cid, data)
+        for name in (*came, *(presence.cid for presence in message.presences)):
+            if changed := self._changed.get(name.multihash):
+                changed.set()
+        link = self._links.get(peer)
+        if link is not None and (message.wants or message.full):
+            link.ledger.receive(message)
+            self._send(peer, link)
