@@ -246,7 +246,7 @@ async def js_peer(install: bool = False, **options: Any) -> ForeignPeer:
     """Start a js-libp2p peer that listens on TCP and serves identify, ping, echo, fetch and perf.
 
     Args:
-        install: fetch js-libp2p and Node with npm first if they are not there (about 280 MB). Without it nothing is
+        install: fetch js-libp2p and Node with npm first if they are not there (about 340 MB). Without it nothing is
             ever fetched.
         options: see `ForeignPeer.start`.
 
@@ -257,7 +257,7 @@ async def js_peer(install: bool = False, **options: Any) -> ForeignPeer:
         if not install:
             raise LocalError(
                 "js-libp2p is not installed here. In a checkout of libp2p_lab run `make interop-peers`; "
-                "elsewhere call `js_peer(install=True)`. Both need Node's npm and fetch about 280 MB."
+                "elsewhere call `js_peer(install=True)`. Both need Node's npm and fetch about 340 MB."
             )
         folder = await install_js()
     peer = await ForeignPeer.launch(await find_node(folder), folder / "peer.mjs")

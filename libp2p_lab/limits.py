@@ -200,6 +200,9 @@ class Limits:
     bitswap_banned: int = 1024  # peers who sent what nobody asked for, remembered
     bitswap_answer_timeout: float = 10.0  # one question, then another peer is asked
     bitswap_write_timeout: float = 20.0  # one message, its stream included
+    bitswap_linger: float = (
+        5.0  # our stream stays open with nothing to tell; Helia gives up at 10 s
+    )
     bitswap_idle_timeout: float = 600.0  # between two messages on one stream
     bitswap_timeout: float = 60.0  # one block, whoever is asked
     dag_in_flight: int = 16  # blocks of one file that are asked for at once

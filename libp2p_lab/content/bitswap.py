@@ -4,8 +4,9 @@
     host.bitswap.store.put(cid, data)        to be had by others from now on
 
 What a peer is told leaves in one message at a time, and the next is made only when that one is gone: wants, blocks and
-"do not have" of a peer that reads slowly wait as names, not as bytes. Messages go out on a stream that we opened; what
-comes, comes on streams that the others opened.
+"do not have" of a peer that reads slowly wait as names, not as bytes. Messages go out on a stream that we opened, which
+is closed when there has been nothing to tell for a while. What comes, comes on streams that the others opened; but some
+(py-libp2p) answer on the very stream on which they were asked, so we listen there too.
 
 Spec: https://specs.ipfs.tech/bitswap-protocol/
 """
@@ -22,7 +23,15 @@ from libp2p_lab.content.bitswap_messages import PROTOCOL_ID, Block, Message, Wan
 from libp2p_lab.content.blocks import BlockStore, MemoryBlockStore
 from libp2p_lab.content.cid import CID
 from libp2p_lab.content.exchange import BlockNotFound, Hunt, Ledger, Question, Session
-from libp2p_lab.errors import LabError, LimitExceeded, LocalError, MalformedMessage, RemoteError
+from libp2p_lab.errors import (
+    LabError,
+    LimitExceeded,
+    LocalError,
+    MalformedMessage,
+    RemoteError,
+    StreamClosed,
+    StreamReset,
+)
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
@@ -41,13 +50,15 @@ class _Link:
         ledger: what it wants of us.
         wants: what it is to be told that we want, by multihash.
         stream: on which we tell it.
-        is_sending: whether a task does.
+        news: there may be something to tell.
+        is_telling: whether a task does.
     """
 
     ledger: Ledger
     wants: dict[bytes, Want] = field(default_factory=dict)
     stream: MuxedStream | None = None
-    is_sending: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    is_telling: bool = False
 
 
 class Bitswap:
@@ -174,41 +185,72 @@ class Bitswap:
                 self._send(peer, link)
 
     def _send(self, peer: PeerId, link: _Link) -> None:
-        if not link.is_sending and self._host.is_running:
-            link.is_sending = True
-            self._host.create_task(self._send_all(peer, link))
+        link.news.set()
+        if not link.is_telling and self._host.is_running:
+            link.is_telling = True
+            self._host.create_task(self._tell_all(peer, link))
 
-    async def _send_all(self, peer: PeerId, link: _Link) -> None:
-        """Tell a peer all that there is to tell, one message at a time."""
-        limits = self._host.limits
+    async def _tell_all(self, peer: PeerId, link: _Link) -> None:
+        """Tell a peer all that there is to tell, one message at a time, until there has been nothing for a while."""
         try:
-            while (message := self._next_message(link)) is not None:
-                async with asyncio.timeout(limits.bitswap_write_timeout):
-                    if link.stream is None or not link.stream.is_open:
-                        link.stream = await self._host.open_stream(peer, PROTOCOL_ID)
-                    probe = link.stream.probe.on("bitswap")
-                    if probe.trace.listeners:
-                        probe.emit("sent", message)
-                    await link.stream.write_message(message.encode())
-        except (
-            LabError,
-            OSError,
-        ):  # it does not speak this, or is gone: nothing is to be had from it
+            while (message := await self._next_message(link)) is not None:
+                async with asyncio.timeout(self._host.limits.bitswap_write_timeout):
+                    await self._write(peer, link, message)
+            if link.stream is not None:
+                await link.stream.close_write()
+        except (LabError, OSError):
+            # It does not speak this, or is gone: nothing is to be had from it.
             self._hunt.remove_peer(peer)
             self._wake()
             if link.stream is not None:
                 await link.stream.reset()
-                link.stream = None
         finally:
-            link.is_sending = False
+            link.stream = None
+            link.is_telling = False
 
-    def _next_message(self, link: _Link) -> Message | None:
-        wants = tuple(link.wants.values())
-        link.wants.clear()
-        answer = link.ledger.next_message()
-        if answer is None:
-            return Message(wants=wants) if wants else None
-        return replace(answer, wants=wants)
+    async def _next_message(self, link: _Link) -> Message | None:
+        """What is to be told next, as soon as there is something; None if there has been nothing for a while."""
+        while True:
+            link.news.clear()
+            wants = tuple(link.wants.values())
+            link.wants.clear()
+            answer = link.ledger.next_message()
+            if answer is not None:
+                return replace(answer, wants=wants)
+            if wants:
+                return Message(wants=wants)
+            try:
+                async with asyncio.timeout(self._host.limits.bitswap_linger):
+                    await link.news.wait()
+            except TimeoutError:
+                return None
+
+    async def _write(self, peer: PeerId, link: _Link, message: Message) -> None:
+        """One message on the stream that we have, or on a new one."""
+        data = message.encode()
+        if link.stream is not None:
+            try:
+                await self._write_on(link.stream, message, data)
+                return
+            except (StreamReset, StreamClosed):
+                pass  # the other side wanted this stream no more; that says nothing about the next
+        link.stream = await self._host.open_stream(peer, PROTOCOL_ID)
+        self._host.create_task(self._listen(link.stream))
+        await self._write_on(link.stream, message, data)
+
+    @staticmethod
+    async def _write_on(stream: MuxedStream, message: Message, data: bytes) -> None:
+        probe = stream.probe.on("bitswap")
+        if probe.trace.listeners:
+            probe.emit("sent", message)
+        await stream.write_message(data)
+
+    async def _listen(self, stream: MuxedStream) -> None:
+        """What a peer answers on our own stream."""
+        try:
+            await self._serve(stream)
+        except (LabError, OSError):
+            await stream.reset()
 
     # -- hearing ----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import {
@@ -54,6 +54,7 @@ const PUBSUB = { gossipsub, floodsub }
 const FULL_DUPLEX = { maxInboundStreams: STREAMS, maxOutboundStreams: STREAMS }
 
 let node
+let files // Helia's, if it runs
 const identified = new Map() // peer id -> the newest result of identify
 const identifying = new EventEmitter() // says the peer id when there is one
 
@@ -175,6 +176,26 @@ function cidOf (multihash) {
   return CID.createV1(0x55, Digest.decode(Buffer.from(multihash, 'hex')))
 }
 
+// Helia upon the peer that we are: blocks by Bitswap, found through the DHT where there is one.
+async function startHelia () {
+  const { createHeliaLight } = await import('helia')
+  const { withBitswap } = await import('@helia/bitswap')
+  const { unixfs } = await import('@helia/unixfs')
+  const helia = withBitswap(Object.assign(createHeliaLight(), { libp2p: node }))
+  if (node.services.dht != null) {
+    helia.addRouter({
+      name: 'dht',
+      async * findProviders (cid, options) {
+        for await (const { id, multiaddrs } of node.contentRouting.findProviders(cid, options)) {
+          yield { id: id.toCID(), multiaddrs, router: 'dht', fallback: false }
+        }
+      }
+    })
+  }
+  await helia.start()
+  files = unixfs(helia)
+}
+
 function found (peer) {
   return { peer_id: peer.id.toString(), addrs: peer.multiaddrs.map(String) }
 }
@@ -192,6 +213,7 @@ const commands = {
     pubsub,
     pubsub_options: pubsubOptions = {},
     dht = false,
+    bitswap = false, // Helia
     circuit = false, // dials and listens through relays
     relay, // options of a relay; is none without
     punches = false, // by DCUtR
@@ -252,6 +274,7 @@ const commands = {
     })
     await node.handle(ECHO, serveEcho, { ...FULL_DUPLEX, runOnLimitedConnection: true })
     await node.handle(PERF, servePerf, { ...FULL_DUPLEX, runOnLimitedConnection: true })
+    if (bitswap) await startHelia()
     return { ...commands.addrs(), private_key: Buffer.from(privateKeyToProtobuf(privateKey)).toString('hex') }
   },
 
@@ -448,6 +471,27 @@ const commands = {
       if (event.name === 'VALUE') value = Buffer.from(event.value).toString('hex')
     }
     return value
+  },
+
+  // Cuts a file into blocks that Bitswap serves: its name. Without numbers Helia takes its own.
+  async add_file ({ path, chunk_size: chunkSize, width }) {
+    const { fixedSize } = await import('ipfs-unixfs-importer/chunker')
+    const { balanced } = await import('ipfs-unixfs-importer/layout')
+    const options = {
+      ...(chunkSize == null ? {} : { chunker: fixedSize({ chunkSize }) }),
+      ...(width == null ? {} : { layout: balanced({ maxChildrenPerNode: width }) })
+    }
+    return (await files.addBytes(readFileSync(path), options)).toString()
+  },
+
+  // Fetches a file from whoever has it.
+  async fetch_file ({ cid, path }) {
+    const pieces = []
+    const started = performance.now()
+    for await (const piece of files.cat(CID.parse(cid), { signal: AbortSignal.timeout(50_000) })) pieces.push(piece)
+    const seconds = (performance.now() - started) / 1000
+    writeFileSync(path, Buffer.concat(pieces))
+    return { seconds }
   },
 
   async close_connection ({ peer_id: id }) {

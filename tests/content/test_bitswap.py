@@ -433,6 +433,50 @@ async def test_a_peer_that_promises_and_stalls_is_passed_over() -> None:
         assert await bob.bitswap.get(NAME) == DATA
 
 
+async def test_an_answer_on_the_very_stream_on_which_we_asked() -> None:
+    """As py-libp2p answers. And where that stream is reset, we take another."""
+    streams: list[Any] = []
+
+    async def answer(stream: Any) -> None:
+        streams.append(stream)
+        message = Message.decode(await stream.read_message(1 << 22))
+        wanted = [want.cid for want in message.wants if not want.cancel]
+        blocks = tuple(Block.of(cid, known[cid]) for cid in wanted)
+        await stream.write_message(Message(blocks=blocks).encode())
+
+    known = {CID.of(data): data for data in (b"one", b"two", b"three")}
+    terse = lab.Host(listen=["/memory/0"])
+    async with terse, host() as bob:
+        terse.set_handler(PROTOCOL_ID, answer)
+        connection = await bob.connect(terse.addrs[0])
+        for cid, data in known.items():
+            assert await bob.bitswap.get(cid) == data
+            await streams[-1].reset()
+            async with asyncio.timeout(10):
+                while any(stream.protocol == PROTOCOL_ID for stream in connection.streams.values()):
+                    await asyncio.sleep(0)
+        assert len(streams) == 3
+
+
+async def test_a_stream_with_nothing_to_tell_is_closed_after_a_while() -> None:
+    ended = asyncio.Event()
+
+    async def listen(stream: Any) -> None:
+        await stream.read()
+        ended.set()
+        await stream.close()
+
+    silent = lab.Host(listen=["/memory/0"])
+    limits = lab.Limits(bitswap_linger=0.05, bitswap_answer_timeout=0.2)
+    async with silent, host(limits=limits) as bob:
+        silent.set_handler(PROTOCOL_ID, listen)
+        await bob.connect(silent.addrs[0])
+        with pytest.raises(BlockNotFound):
+            await bob.bitswap.get(NAME)
+        async with asyncio.timeout(10):
+            await ended.wait()
+
+
 async def test_the_whole_wait_has_a_limit() -> None:
     async def say_nothing(_host: lab.Host, _peer: lab.PeerId, _message: Message) -> None:
         pass

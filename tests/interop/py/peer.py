@@ -25,6 +25,9 @@ from typing import Any
 import trio
 from libp2p import new_host
 from libp2p.abc import INetConn, INetStream
+from libp2p.bitswap import BitswapClient
+from libp2p.bitswap.cid import cid_to_text
+from libp2p.bitswap.dag import MerkleDag
 from libp2p.crypto import ecc, ed25519, rsa, secp256k1, x25519
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.serialization import deserialize_private_key
@@ -262,6 +265,7 @@ class Peer:
         pubsub: str | None = None,
         pubsub_options: dict[str, Any] | None = None,
         dht: bool = False,
+        bitswap: bool = False,
         relay: dict[str, Any] | None = None,
         circuit: bool = False,
     ) -> dict[str, Any]:
@@ -294,6 +298,11 @@ class Peer:
             self._dht = KadDHT(host, DHTMode.SERVER)
             self._dht.register_validator("n", Numbers())
             services.append(self._dht)
+        if bitswap:
+            client = BitswapClient(host)
+            client.set_nursery(self._nursery)
+            await client.start()
+            self._dag = MerkleDag(client)
         if relay is not None:
             services.append(CircuitV2Protocol(host, allow_hop=True))
         if circuit:
@@ -483,6 +492,15 @@ class Peer:
     async def get_value(self, key: str) -> str | None:
         value = await self._dht.get_value(key)
         return None if value is None else value.hex()
+
+    async def add_file(self, path: str, chunk_size: int | None = None) -> str:
+        """Cuts a file into blocks that Bitswap serves: its name."""
+        return cid_to_text(await self._dag.add_file(path, chunk_size))
+
+    async def fetch_file(self, cid: str, path: str) -> None:
+        """Fetches a file from whoever has it."""
+        data, _ = await self._dag.fetch_file(cid)
+        await trio.Path(path).write_bytes(data)
 
     async def close_connection(self, peer_id: str) -> None:
         await self.host.disconnect(ID.from_string(peer_id))
