@@ -443,6 +443,7 @@ async def test_an_answer_on_the_very_stream_on_which_we_asked() -> None:
         wanted = [want.cid for want in message.wants if not want.cancel]
         blocks = tuple(Block.of(cid, known[cid]) for cid in wanted)
         await stream.write_message(Message(blocks=blocks).encode())
+        await stream.read()
 
     known = {CID.of(data): data for data in (b"one", b"two", b"three")}
     terse = lab.Host(listen=["/memory/0"])
