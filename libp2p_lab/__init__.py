@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
     from libp2p_lab import sim, widgets
     from libp2p_lab.content import (
         CID,
+        MDNS,
         Bitswap,
         DualDHT,
         KadDHT,
@@ -100,6 +101,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CID",
+    "MDNS",
     "QUIC",
     "TCP",
     "TLS",
@@ -196,6 +198,7 @@ _LATER = {
     "libp2p_lab.host.peerstore_sqlite": ("SqlitePeerstore",),
     "libp2p_lab.content": (
         "CID",
+        "MDNS",
         "Bitswap",
         "DualDHT",
         "KadDHT",

@@ -165,6 +165,7 @@ CHAPTERS: tuple[Chapter, ...] = (
             "content.blocks",
             "content.bitswap_messages",
             "content.exchange",
+            "content.mdns_records",
         ),
         specs=("kad-dht/README.md", "rendezvous/README.md", "discovery/mdns.md"),
     ),

@@ -174,6 +174,13 @@ class Limits:
     dht_provider_addrs_ttl: float = 30 * 60.0  # after which only the id is given; kad-dht: 30 min
     dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
 
+    # -- the local network ----------------------------------------------------------------------------------
+    mdns_peers: int = 256  # names that are remembered, and neighbours
+    mdns_addrs: int = 16  # of one peer, told or believed
+    mdns_txt: int = 4096  # bytes of TXT records of one peer that are read
+    mdns_txt_sent: int = 1300  # bytes of our own: they fit into one packet; RFC 6763: 1300
+    mdns_dials: int = 8  # at once, where whoever is found is dialed
+
     # -- rendezvous -----------------------------------------------------------------------------------------
     rendezvous_timeout: float = 10.0  # one request with its answer, dial included
     rendezvous_message: int = 1024 * 1024  # one request or answer; rust-libp2p: 1 MiB

@@ -13,11 +13,15 @@ Read in this order:
     exchange.py              who is asked for which block
     bitswap.py               the block exchange on a host
     dag.py                   a file as a tree of blocks
+    mdns_records.py          what is called out on one's own cable
+    mdns.py                  calling, and listening
     rendezvous_messages.py   a meeting point's messages
     registrations.py         what it remembers
     rendezvous.py            asking one, and being one
 
-Spec pages: kad-dht/README.md, rendezvous/README.md
+    events.py                what discovery tells the trace
+
+Spec pages: kad-dht/README.md, discovery/mdns.md, rendezvous/README.md
 """
 
 from libp2p_lab.content.bitswap import Bitswap
@@ -28,6 +32,7 @@ from libp2p_lab.content.dht import KadDHT
 from libp2p_lab.content.dual_dht import DualDHT
 from libp2p_lab.content.exchange import BlockNotFound
 from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
+from libp2p_lab.content.mdns import MDNS
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
 from libp2p_lab.content.registrations import Registrations
@@ -35,6 +40,7 @@ from libp2p_lab.content.rendezvous import Rendezvous
 
 __all__ = [
     "CID",
+    "MDNS",
     "Bitswap",
     "BlockNotFound",
     "BlockStore",

@@ -44,7 +44,7 @@ from libp2p_lab.multiplexing.yamux import Yamux
 from libp2p_lab.negotiation.multistream import Initiator
 from libp2p_lab.negotiation.negotiate import Negotiation, Negotiator
 from libp2p_lab.security.noise import Noise
-from libp2p_lab.security.private_network import check_forced
+from libp2p_lab.security.private_network import check_forced, fingerprint
 from libp2p_lab.security.secure_channel import SecureChannel
 from libp2p_lab.security.tls import TLS
 from libp2p_lab.trace import Probe, Trace
@@ -92,6 +92,7 @@ class Host:
         peer_id: who we are.
         key: our key pair.
         limits, peerstore, trace, services: as given.
+        network_fingerprint: of the private network's key; b"" for the public network.
         resources: what others use of this host, counted.
 
     Raises: `LocalError` if the parts do not make a host.
@@ -166,6 +167,7 @@ class Host:
             peer_id_of=peer_id_of,
             look_up=look_up,
         )
+        self.network_fingerprint = fingerprint(psk) if psk is not None else b""
         self.services = tuple(services) if services is not None else (Identify(), Ping())
         self._record_seq = 0
         self._signed_record = b""

@@ -7,6 +7,15 @@ from __future__ import annotations
 
 import hashlib
 
+from libp2p_lab.content import rendezvous_messages
+from libp2p_lab.content.mdns_records import encode_txt
+from libp2p_lab.content.rendezvous_messages import (
+    Discover,
+    DiscoverResponse,
+    Register,
+    RegisterResponse,
+    Unregister,
+)
 from libp2p_lab.host.fetch import FetchRequest, FetchResponse, Status
 from libp2p_lab.host.identify import IdentifyMessage
 from libp2p_lab.host.webrtc_messages import Flag as WebRtcFlag
@@ -132,6 +141,19 @@ def seeds() -> dict[str, list[bytes]]:
         ],
         "relay_voucher": [Voucher(who, who, 2**31).seal(key)],
         "dcutr": [Connect(tuple(addrs)).encode(), Sync().encode()],
+        "mdns": [
+            encode_txt([Multiaddr("/ip4/192.168.1.7/tcp/4001").with_peer(who)]),
+            b"\x02=x" + encode_txt([Multiaddr("/dns/a.local/udp/1/quic-v1").with_peer(who)]),
+        ],
+        "rendezvous": [
+            Register("app", sealed, 7200).encode(),
+            RegisterResponse(rendezvous_messages.Status.OK, "", 7200).encode(),
+            Unregister("app").encode(),
+            Discover("app", 5, b"cookie").encode(),
+            DiscoverResponse(
+                rendezvous_messages.Status.OK, "", (Register("app", b"record", 9),), b"cookie"
+            ).encode(),
+        ],
         "kad": [b"\x08\x04\x12\x03key", b"\x08\x00\x12\x01k\x1a\x08\x0a\x01k\x12\x03val"],
     }
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from libp2p_lab.content import mdns_records, rendezvous_messages
 from libp2p_lab.content.cid import CID
 from libp2p_lab.errors import (
     HandshakeFailed,
@@ -121,6 +122,19 @@ def peer_records(data: bytes) -> None:
         PeerRecord.open(data)
     except REFUSED:
         return
+
+
+def mdns_announcements(data: bytes) -> None:
+    """What is believed of it can be announced again, if it is anything."""
+    try:
+        who, addrs = mdns_records.read_announcement([data])
+    except REFUSED:
+        return
+    again = mdns_records.announcement(who, addrs)
+    assert len(addrs) <= Limits().mdns_addrs
+    if again:
+        read = mdns_records.read_announcement([mdns_records.encode_txt(again)])
+        assert read == (who, tuple(addr.without_peer() for addr in again))
 
 
 def noise_handshake(data: bytes) -> None:
@@ -326,6 +340,8 @@ TARGETS: dict[str, Target] = {
     "pubsub_message": decoder(Message.decode, encode_it),
     "pubsub_rpc": decoder(RPC.decode, encode_it),
     "kad": decoder(KadMessage.decode, encode_it),
+    "mdns": mdns_announcements,
+    "rendezvous": decoder(rendezvous_messages.decode, encode_it),
     "autonat": autonat,
     "relay_hop": decoder(relay_messages.decode_hop, encode_it),
     "relay_stop": decoder(relay_messages.decode_stop, encode_it),
