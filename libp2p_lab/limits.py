@@ -215,6 +215,8 @@ class Limits:
     dag_in_flight: int = 16  # blocks of one file that are asked for at once
     dag_depth: int = 32  # of a file's tree
     dag_blocks: int = 65_536  # of one file, repeated ones counted again
+    dag_links: int = 8192  # of one node; kubo writes 174, Helia 1024
+    dag_nodes: int = 16 * 1024 * 1024  # bytes of all its blocks, beyond the file's own
     dag_file: int = 256 * 1024 * 1024  # bytes of one file, which is held in memory
 
     # -- pubsub ---------------------------------------------------------------------------------------------

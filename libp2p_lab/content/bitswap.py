@@ -99,6 +99,11 @@ class Bitswap:
         """Whether `peer` is asked no more, because it once sent what nobody asked it for."""
         return self._hunt.is_banned(peer)
 
+    def ledger(self, peer: PeerId) -> Ledger | None:
+        """What a connected peer wants of us."""
+        link = self._links.get(peer)
+        return None if link is None else link.ledger
+
     # -- getting ----------------------------------------------------------------------------------------------
 
     async def get(self, cid: CID, session: Session | None = None) -> bytes:

@@ -40,6 +40,7 @@ CHUNK_SIZE = 256 * 1024  # bytes of a leaf; kubo
 WIDTH = 174  # children of a node; kubo
 MAX_BLOCKS = 2000  # that `walk` shows
 MAX_DEPTH = 32
+MAX_FIELDS = 16  # of UnixFS data besides the sizes of the parts
 RAW, FILE = 0, 2  # UnixFS: bytes of a file, and a file
 
 
@@ -150,38 +151,50 @@ class Part:
     size: int
 
 
-def links_of(block: bytes) -> list[CID]:
+def links_of(block: bytes, most: int = DEFAULT_LIMITS.dag_links) -> list[CID]:
     """The names in a dag-pb node.
 
-    Raises: `MalformedMessage`.
+    Raises: `MalformedMessage`; `LimitExceeded` if there are more than `most`.
     """
-    found = []
-    for number, kind, link in read_fields(block):
-        if kind != BYTES or not isinstance(link, bytes):
-            raise MalformedMessage(f"dag-pb has no fields of wire type {kind}")
-        if number == 2:
-            names = [v for n, _, v in read_fields(link) if n == 1 and isinstance(v, bytes)]
-            if not names:
-                raise MalformedMessage("a link without a name")
-            found.append(CID.decode(names[0]))
-    return found
+    return _node(block, most)[0]
 
 
-def parts_of(cid: CID, block: bytes) -> list[bytes | Part]:
+def _node(block: bytes, most: int) -> tuple[list[CID], list[bytes]]:
+    """The links of a dag-pb node and its data, which should be there once."""
+    links: list[CID] = []
+    data: list[bytes] = []
+    for number, kind, value in read_fields(block):
+        if kind != BYTES or not isinstance(value, bytes) or number not in (1, 2):
+            raise MalformedMessage(f"dag-pb has no field {number} of wire type {kind}")
+        if number == 1:
+            data.append(value)
+            continue
+        if len(links) >= most:
+            raise LimitExceeded("dag_links", len(links) + 1, most)
+        names = [v for n, _, v in read_fields(value) if n == 1 and isinstance(v, bytes)]
+        if not names:
+            raise MalformedMessage("a link without a name")
+        links.append(CID.decode(names[0]))
+    return links, data
+
+
+def parts_of(cid: CID, block: bytes, most: int = DEFAULT_LIMITS.dag_links) -> list[bytes | Part]:
     """What a block of a file consists of, in the file's order: bytes, and parts that are elsewhere.
 
-    Raises: `MalformedMessage` for what is no part of a file, or contradicts itself.
+    Raises: `MalformedMessage` for what is no part of a file, or contradicts itself; `LimitExceeded` if it has more than
+        `most` parts.
     """
     if cid.codec == Codec.RAW:
         return [block]
     if cid.codec != Codec.DAG_PB:
         raise MalformedMessage(f"a file's blocks are raw or dag-pb, not of codec {cid.codec:#x}")
-    links = links_of(block)
-    inner = [v for n, _, v in read_fields(block) if n == 1 and isinstance(v, bytes)]
+    links, inner = _node(block, most)
     if len(inner) != 1:
         raise MalformedMessage(f"a UnixFS node has its data once, not {len(inner)} times")
     kind, data, size, sizes = -1, b"", None, []
-    for number, _, value in read_fields(inner[0]):
+    for count, (number, _, value) in enumerate(read_fields(inner[0])):
+        if count > len(links) + MAX_FIELDS:
+            raise MalformedMessage(f"{len(links)} links, and UnixFS fields without end")
         match number, value:
             case 1, int():
                 kind = value
@@ -192,7 +205,7 @@ def parts_of(cid: CID, block: bytes) -> list[bytes | Part]:
             case 4, int():
                 sizes.append(value)
             case 4, bytes():
-                sizes.extend(_packed(value))
+                sizes.extend(_packed(value, len(links)))
             case _:
                 pass
     if kind not in (RAW, FILE):
@@ -206,9 +219,10 @@ def parts_of(cid: CID, block: bytes) -> list[bytes | Part]:
     return parts
 
 
-def _packed(data: bytes) -> list[int]:
-    numbers, offset = [], 0
-    while offset < len(data):
+def _packed(data: bytes, most: int) -> list[int]:
+    numbers: list[int] = []
+    offset = 0
+    while offset < len(data) and len(numbers) <= most:
         number, offset = varint.decode(data, offset)
         numbers.append(number)
     return numbers
@@ -252,20 +266,28 @@ class Assembly:
 
     assembly = Assembly(root)
     while assembly.missing:
-        assembly.add({cid: its block, for each cid that is missing})
+        for cid in [*assembly.missing]:
+            assembly.add(cid, its block)
     assembly.result
 
     Args:
         root: the file's name.
-        limits: depth, number of blocks, size.
+        limits: depth, number of blocks, sizes.
+
+    Attributes:
+        missing: the blocks that this level lacks, and how many bytes of the file each must give (None for the root);
+            once there are none, those of the next level.
     """
 
     def __init__(self, root: CID, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._parts: list[bytes | Part] = []
+        self._parts: list[bytes | Part] = [Part(root, 0)]  # the file, as far as it is known
+        self._known: dict[CID, list[bytes | Part]] = {}  # of this level
         self._depth = 0
-        self._blocks = 1
-        self.missing: dict[CID, None] = {root: None}
+        self._blocks = 0  # that the tree has above this level
+        self._links = 0  # in the blocks of this level
+        self._nodes = 0  # bytes of blocks beyond those of the file
+        self.missing: dict[CID, int | None] = {root: None}
 
     @property
     def result(self) -> bytes:
@@ -274,33 +296,44 @@ class Assembly:
             raise LocalError(f"{len(self.missing)} blocks are missing")
         return b"".join(part for part in self._parts if isinstance(part, bytes))
 
-    def add(self, blocks: Mapping[CID, bytes]) -> None:
-        """Put in all that was missing; then the next level is.
+    def add(self, cid: CID, block: bytes) -> None:
+        """Put in a block that is missing; after the last of this level, `missing` is the next.
 
         Raises: `MalformedMessage` for a tree that contradicts itself; `LimitExceeded` for a bomb.
         """
-        if self._depth == 0:
-            self._parts = [part for cid in self.missing for part in parts_of(cid, blocks[cid])]
-            self._check("dag_file", size_of(self._parts), self._limits.dag_file)
-        else:
-            known = {cid: parts_of(cid, blocks[cid]) for cid in self.missing}
-            parts: list[bytes | Part] = []
-            for part in self._parts:
-                if isinstance(part, bytes):
-                    parts.append(part)
-                    continue
-                inner = known[part.cid]
-                if size_of(inner) != part.size:
-                    raise MalformedMessage(
-                        f"a part of {size_of(inner)} bytes, which was said to have {part.size}"
-                    )
-                parts += inner
-                self._check("dag_blocks", self._blocks + len(parts), self._limits.dag_blocks)
-            self._parts = parts
-        open_parts = [part for part in self._parts if isinstance(part, Part)]
-        self._blocks += len(open_parts)
-        self._check("dag_blocks", self._blocks, self._limits.dag_blocks)
-        self.missing = {part.cid: None for part in open_parts}
+        if cid not in self.missing:
+            raise LocalError(f"{cid} is not missing")
+        parts = parts_of(cid, block, self._limits.dag_links)
+        size, said = size_of(parts), self.missing[cid]
+        if said is None:
+            self._check("dag_file", size, self._limits.dag_file)
+        elif size != said:
+            raise MalformedMessage(f"a part of {size} bytes, which was said to have {said}")
+        self._nodes += len(block) - sum(len(part) for part in parts if isinstance(part, bytes))
+        self._check("dag_nodes", self._nodes, self._limits.dag_nodes)
+        self._links += sum(isinstance(part, Part) for part in parts)
+        self._check("dag_blocks", self._blocks + self._links, self._limits.dag_blocks)
+        self._known[cid] = parts
+        del self.missing[cid]
+        if not self.missing:
+            self._descend()
+
+    def _descend(self) -> None:
+        """The level is whole: put its blocks in the place of their names."""
+        parts: list[bytes | Part] = []
+        for part in self._parts:
+            if isinstance(part, bytes):
+                parts.append(part)
+            else:
+                parts += self._known[part.cid]
+                self._blocks += 1
+            self._check("dag_blocks", self._blocks + len(parts), self._limits.dag_blocks)
+        self._parts = parts
+        self._known.clear()
+        self._links = 0
+        for part in parts:
+            if isinstance(part, Part) and self.missing.setdefault(part.cid, part.size) != part.size:
+                raise MalformedMessage(f"{part.cid} is said to have two different sizes")
         self._depth += 1
         if self.missing:
             self._check("dag_depth", self._depth, self._limits.dag_depth)
@@ -321,23 +354,21 @@ async def fetch_file(host: Host, cid: CID) -> bytes:
     session = bitswap.session()
     assembly = Assembly(cid, host.limits)
     while assembly.missing:
-        assembly.add(await _fetch_all(bitswap, session, [*assembly.missing]))
+        await _fetch_level(bitswap, session, assembly)
     return assembly.result
 
 
-async def _fetch_all(bitswap: Bitswap, session: Session, cids: list[CID]) -> dict[CID, bytes]:
-    """These blocks, several at once."""
-    blocks: dict[CID, bytes] = {}
-    wanted = iter(cids)
+async def _fetch_level(bitswap: Bitswap, session: Session, assembly: Assembly) -> None:
+    """All blocks of this level, several at once."""
+    wanted = iter([*assembly.missing])
 
     async def fetch() -> None:
         for cid in wanted:
-            blocks[cid] = await bitswap.get(cid, session)
+            assembly.add(cid, await bitswap.get(cid, session))
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(session.limits.dag_in_flight, len(cids))):
+            for _ in range(min(session.limits.dag_in_flight, len(assembly.missing))):
                 tasks.create_task(fetch())
     except* (LabError, TimeoutError) as failures:
         raise failures.exceptions[0] from None
-    return blocks

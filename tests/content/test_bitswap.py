@@ -191,21 +191,6 @@ def test_what_is_more_wanted_comes_first_one_message_at_a_time() -> None:
     assert ledger.next_message() is None
 
 
-def test_a_want_list_of_a_million_entries_is_bounded() -> None:
-    limits = DEFAULT_LIMITS
-    ledger = Ledger(MemoryBlockStore(), limits)
-    for start in range(0, 1_000_000, 50_000):
-        entries = b"".join(
-            b"\x0a\x0a\x0a\x08\x01\x55\x00\x04" + number.to_bytes(4)
-            for number in range(start, start + 50_000)
-        )
-        data = b"\x0a" + varint.encode(len(entries)) + entries
-        message = Message.decode(data, limits.bitswap_wants_per_message)
-        assert len(message.wants) == limits.bitswap_wants_per_message
-        ledger.receive(message)
-    assert len(ledger) == limits.bitswap_wants_per_peer
-
-
 # -- who is asked next --------------------------------------------------------------------------------------
 
 PEERS = [lab.PeerId.from_public_key(lab.KeyPair.generate().public) for _ in range(4)]

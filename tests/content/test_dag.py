@@ -30,7 +30,8 @@ from tests.content.test_bitswap import host
 def assemble(root: CID, blocks: dict[CID, bytes], **limits: Any) -> bytes:
     assembly = Assembly(root, lab.Limits(**limits))
     while assembly.missing:
-        assembly.add({cid: blocks[cid] for cid in assembly.missing})
+        for cid in [*assembly.missing]:
+            assembly.add(cid, blocks[cid])
     return assembly.result
 
 
