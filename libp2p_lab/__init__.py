@@ -83,6 +83,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         quiz,
         workbook,
     )
+    from libp2p_lab.crawling import Crawler, CrawlStore
     from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
     from libp2p_lab.nat import AutoNAT, AutoRelay, DCUtR, Relay, RelayClient
     from libp2p_lab.pubsub import (
@@ -111,6 +112,8 @@ __all__ = [
     "BlockList",
     "ConnectionLost",
     "ConnectionManager",
+    "CrawlStore",
+    "Crawler",
     "DCUtR",
     "DialError",
     "DualDHT",
@@ -208,6 +211,7 @@ _LATER = {
         "add_file",
         "fetch_file",
     ),
+    "libp2p_lab.crawling": ("Crawler", "CrawlStore"),
     "libp2p_lab.coursework.session": (
         "answer",
         "check",

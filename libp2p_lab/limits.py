@@ -180,6 +180,19 @@ class Limits:
     mdns_txt: int = 4096  # bytes of TXT records of one peer that are read
     mdns_txt_sent: int = 1300  # bytes of our own: they fit into one packet; RFC 6763: 1300
     mdns_dials: int = 8  # at once, where whoever is found is dialed
+    # -- crawling -------------------------------------------------------------------------------------------
+    crawl_at_once: int = 32  # visits going on; go-libp2p-kad-dht's crawler: 1000
+    crawl_at_once_per_ip: int = 4  # of them at one IPv4 address, or /64 of IPv6
+    crawl_failures_per_ip: int = 64  # visits without an answer, then the address is left alone
+    crawl_peers: int = 100_000  # heard of in one crawl; more are only counted
+    crawl_addrs: int = 8  # of one peer that are dialed
+    crawl_questions: int = 16  # to one peer: buckets; go-libp2p-kad-dht's crawler: 16
+    crawl_pause: float = 0.05  # between two questions to one peer
+    crawl_answer: int = 256 * 1024  # bytes of one answer: 20 peers with addresses in plenty
+    crawl_identify_timeout: float = 5.0  # then the peer is asked without; nebula: 5 s
+    crawl_visit_timeout: float = 60.0  # one peer, from its dial to its last answer
+    crawl_agent: int = 128  # characters of what a peer calls its program
+    crawl_names: int = 512  # agents, and protocols, that are counted apart; the rest is one sum
 
     # -- rendezvous -----------------------------------------------------------------------------------------
     rendezvous_timeout: float = 10.0  # one request with its answer, dial included

@@ -294,6 +294,8 @@ class Player:
         if self._thread is not None:
             self._thread.join()
         self._loop.set_exception_handler(lambda loop, context: None)
+        for machine in self._internet.network.machines.values():
+            machine.thaw()  # its tasks can end
         for _ in range(3):  # a task may start others while it ends
             tasks = self._loop.tasks
             if not tasks:
