@@ -180,6 +180,7 @@ class Limits:
     mdns_txt: int = 4096  # bytes of TXT records of one peer that are read
     mdns_txt_sent: int = 1300  # bytes of our own: they fit into one packet; RFC 6763: 1300
     mdns_dials: int = 8  # at once, where whoever is found is dialed
+
     # -- crawling -------------------------------------------------------------------------------------------
     crawl_at_once: int = 32  # visits going on; go-libp2p-kad-dht's crawler: 1000
     crawl_at_once_per_ip: int = 4  # of them at one IPv4 address, or /64 of IPv6
