@@ -85,7 +85,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
     )
     from libp2p_lab.crawling import Crawler, CrawlStore
     from libp2p_lab.host.peerstore_sqlite import SqlitePeerstore
-    from libp2p_lab.nat import AutoNAT, AutoRelay, DCUtR, Relay, RelayClient
+    from libp2p_lab.nat import AutoNAT, AutoRelay, DCUtR, PortMapping, Relay, RelayClient
     from libp2p_lab.pubsub import (
         FloodSub,
         GossipSub,
@@ -149,6 +149,7 @@ __all__ = [
     "Perf",
     "Ping",
     "Plaintext",
+    "PortMapping",
     "ProtocolViolation",
     "PublicKey",
     "RecordInvalid",
@@ -223,7 +224,7 @@ _LATER = {
         "quiz",
         "workbook",
     ),
-    "libp2p_lab.nat": ("AutoNAT", "AutoRelay", "DCUtR", "Relay", "RelayClient"),
+    "libp2p_lab.nat": ("AutoNAT", "AutoRelay", "DCUtR", "PortMapping", "Relay", "RelayClient"),
     "libp2p_lab.pubsub": (
         "FloodSub",
         "GossipSub",

@@ -207,6 +207,10 @@ CHAPTERS: tuple[Chapter, ...] = (
             "nat.relay_book",
             "nat.dcutr_messages",
             "nat.coordination",
+            "nat.nat_pmp_messages",
+            "nat.pcp_messages",
+            "nat.port_exchange",
+            "nat.port_leases",
         ),
         specs=(
             "connections/hole-punching.md",

@@ -258,6 +258,28 @@ class Limits:
     autonat_requests: int = 60  # in a minute, of all; go-libp2p: 60
     autonat_requests_per_peer: int = 12  # in a minute; go-libp2p: 12
 
+    # -- ports that a router opens --------------------------------------------------------------------------
+    port_map_lease: float = 3600.0  # asked for, renewed at its half; RFC 6886 recommends 2 h
+    port_map_lease_min: float = (
+        60.0  # shorter ones are refused; RFC 6887: routers give 2 min at least
+    )
+    port_map_lease_max: float = (
+        86_400.0  # longer ones are renewed as if they ended then; RFC 6887: 1 d
+    )
+    port_map_ports: int = 16  # that we ask for
+    port_map_look: float = 60.0  # between two looks whether the router is the same; go-libp2p: 30 s
+    port_map_restart: float = 60.0  # between two restarts of the router that we believe
+    port_map_first_wait: float = 0.25  # for an answer, doubled each time; RFC 6886: 250 ms
+    port_map_tries: int = 5  # of one question, so 7.75 s in all; RFC 6886: up to 9
+    port_map_strays: int = 64  # datagrams from the router that are no answer to one question
+    port_map_retry: float = 30.0  # after a refusal, doubled each time; RFC 6887: 30 s
+    port_map_retry_max: float = 1800.0  # the longest such wait; RFC 6887: 30 min
+    port_map_search: float = 300.0  # between two searches where no router opens ports
+    port_map_discover: float = 2.0  # for answers to UPnP's multicast
+    port_map_upnp_timeout: float = 15.0  # one call of the UPnP library, whatever it does
+    port_map_close_timeout: float = 3.0  # for giving ports back at the end
+    advertised_addrs: int = 32  # that services find out for us, each
+
     # -- relays and hole punching ---------------------------------------------------------------------------
     relay_duration: float = 120.0  # whole seconds of one circuit; 0: no limit; go-libp2p: 2 min
     relay_data: int = 128 * 1024  # bytes of one circuit each way; 0: no limit; go-libp2p: 128 KiB

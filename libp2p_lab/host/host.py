@@ -141,6 +141,7 @@ class Host:
         self.resources = ResourceManager(self.limits)
         self._observations = ObservedAddrs(self.limits)
         self._observed: tuple[Multiaddr, ...] = ()  # confirmed
+        self._found_out: dict[str, tuple[Multiaddr, ...]] = {}  # by services
         self._handlers = Handlers(self.limits, self._changed, negotiator)
         self._negotiator = negotiator
         self._swarm = Swarm(
@@ -273,11 +274,34 @@ class Host:
 
     @property
     def addrs(self) -> list[Multiaddr]:
-        """Where others can reach us, each ending in `/p2p/<our id>`: where we listen, and `observed_addrs`."""
+        """Where others can reach us, each ending in `/p2p/<our id>`.
+
+        That is where we listen, what services have found out, and `observed_addrs`.
+        """
         return [addr.with_peer(self.peer_id) for addr in self._advertised()]
 
     def _advertised(self) -> list[Multiaddr]:
-        return list(dict.fromkeys((*self._swarm.listen_addrs, *self._observed)))
+        found_out = (addr for addrs in self._found_out.values() for addr in addrs)
+        return list(dict.fromkeys((*self._swarm.listen_addrs, *found_out, *self._observed)))
+
+    @property
+    def listen_addrs(self) -> list[Multiaddr]:
+        """Where we listen, and nothing else. As in `addrs`."""
+        return [addr.with_peer(self.peer_id) for addr in self._swarm.listen_addrs]
+
+    def advertise(self, source: str, addrs: Sequence[Multiaddr]) -> None:
+        """A service has found out that others can reach us there: at a port that a router opened, say.
+
+        Args:
+            source: the service's name. What it said before is replaced.
+            addrs: without our id; more than the limit allows are left out.
+        """
+        before = self._found_out.pop(source, ())
+        found = tuple(dict.fromkeys(addrs))[: self.limits.advertised_addrs]
+        if found:
+            self._found_out[source] = found
+        if found != before:
+            self._changed()
 
     @property
     def observed_addrs(self) -> list[Multiaddr]:
@@ -291,7 +315,8 @@ class Host:
         As in `addrs`, but without relays.
         """
         listening = [a for a in self._swarm.listen_addrs if "p2p-circuit" not in a.names]
-        found = dict.fromkeys((*self._observations.candidates(listening), *listening))
+        found_out = (addr for addrs in self._found_out.values() for addr in addrs)
+        found = dict.fromkeys((*self._observations.candidates(listening), *found_out, *listening))
         return [addr.with_peer(self.peer_id) for addr in found]
 
     def nat_kind(self, protocol: Literal["tcp", "udp"]) -> NatKind:
@@ -676,6 +701,11 @@ class Host:
     def autonat(self) -> Any:
         """Whether we can be reached (chapter 08)."""
         return self._named("autonat", "AutoNAT")
+
+    @property
+    def port_mapping(self) -> Any:
+        """The ports that a router opens for us (chapter 08)."""
+        return self._named("port_mapping", "PortMapping")
 
     @property
     def dcutr(self) -> Any:

@@ -12,6 +12,15 @@ Read in this order:
     dcutr_messages.py    what two say to each other before they punch
     coordination.py      who says it when, and when each must dial
     dcutr.py             punching, and moving over to the direct connection
+    port_mapper.py       or one asks the router for an open port: what any way of asking can do
+    nat_pmp_messages.py  NAT-PMP on the wire
+    pcp_messages.py      PCP, its successor
+    port_exchange.py     one question and its answer, over datagrams that get lost
+    port_control.py      asking a router by these two
+    gateway.py           where is the router?
+    upnp.py              asking by UPnP
+    port_leases.py       which ports are open, and what is due next
+    portmap.py           keeping them open
     events.py            what all of that tells the trace
 
 Left out: version 1 of the relay protocol, which nobody keeps (a peer that offers it alone is refused, with the reason),
@@ -25,6 +34,8 @@ from libp2p_lab.nat.autonat import AutoNAT, Verdict
 from libp2p_lab.nat.circuit import RelayClient, RelayRefused
 from libp2p_lab.nat.coordination import Coordination, Punch
 from libp2p_lab.nat.dcutr import DCUtR
+from libp2p_lab.nat.port_mapper import Grant, Mapper, MappingRefused, NoRouter, Outside, Wish
+from libp2p_lab.nat.portmap import PortMap, PortMapping
 from libp2p_lab.nat.relay import Relay
 from libp2p_lab.nat.relay_book import RelayBook
 from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher
@@ -34,7 +45,14 @@ __all__ = [
     "AutoRelay",
     "Coordination",
     "DCUtR",
+    "Grant",
     "Limit",
+    "Mapper",
+    "MappingRefused",
+    "NoRouter",
+    "Outside",
+    "PortMap",
+    "PortMapping",
     "Punch",
     "Relay",
     "RelayBook",
@@ -44,4 +62,5 @@ __all__ = [
     "Status",
     "Verdict",
     "Voucher",
+    "Wish",
 ]

@@ -1,4 +1,4 @@
-"""What happens around relays and hole punching, as facts for the trace (layers "relay", "circuit" and "dcutr")."""
+"""What happens around routers, relays and hole punching, as facts for the trace (layers "port_mapping", "relay", …)."""
 
 from __future__ import annotations
 
@@ -187,3 +187,77 @@ class ReachabilityChanged:
     """Enough servers agree: others can call us, or cannot."""
 
     now: Literal["unknown", "public", "private"]
+
+
+# -- ports that a router opens --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RouterFound:
+    """A router that opens ports when asked: how it is asked, where, and who we are for it."""
+
+    how: str
+    router: str
+    own_ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterMissed:
+    """One way to ask a router led nowhere."""
+
+    how: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class OuterAddressChanged:
+    """The router says what its outer address is; a private one leads nobody to us."""
+
+    now: str
+    before: str
+    is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouterRestarted:
+    """The router was switched off and on, and has forgotten every port: they are asked for again."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapped:
+    """The router opened a port, or keeps it open.
+
+    Attributes:
+        protocol: "tcp" or "udp".
+        inner: our own port.
+        ip, outer: where the world finds it.
+        lifetime: seconds; 0 for no end.
+        renewed: whether it was open at the same place before.
+    """
+
+    protocol: str
+    inner: int
+    ip: str
+    outer: int
+    lifetime: int
+    renewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapFailed:
+    """The router did not open a port; it will be asked again."""
+
+    protocol: str
+    inner: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortLost:
+    """A port is open no more."""
+
+    protocol: str
+    inner: int
+    why: str

@@ -35,7 +35,7 @@ Read in this order:
     udp.py, tcp.py  what programs know as sockets; sockets.py, machine.py: names, options, ports
     pipe.py, regions.py, network.py      bandwidth and queues; distances; how a packet gets there, or is lost
     nat_table.py, nat_box.py             what a NAT remembers, and the box around it
-    nat_pmp.py, upnp.py                  ports opened when asked
+    nat_pmp.py, pcp.py, upnp.py          ports opened when asked; upnp_asker.py: who asks by UPnP
     names.py        DNS
     host.py, internet.py, player.py      our hosts on machines; the whole; threads and speed
     events.py, waiting.py, film.py       what is told; who waits for what; what a map is drawn from
@@ -46,8 +46,7 @@ Read in this order:
     lookups.py                           ten thousand routing tables, and lookups over them
     lookup_survey.py                     what lookups cost, and whether records are found, beside published figures
 
-Left out: PCP answering (NAT-PMP and UPnP are there), routing tables, congestion of the core, fragments, TCP keepalive
-and urgent data.
+Left out: routing tables, congestion of the core, fragments, TCP keepalive and urgent data.
 """
 
 from libp2p_lab.sim.churn import churn, exponential, fixed, weibull
@@ -67,6 +66,7 @@ from libp2p_lab.sim.presets import lan, limits_broken, lossy_wifi, mars, patient
 from libp2p_lab.sim.regions import WORLD, Geography, Region, from_round_trips, one_place
 from libp2p_lab.sim.routers import RouterNetwork
 from libp2p_lab.sim.sweep import Run, Runs, sweep
+from libp2p_lab.sim.upnp_asker import UpnpAsker
 from libp2p_lab.sim.waiting import Deadlock, Unfinished
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "Runs",
     "SimHost",
     "Unfinished",
+    "UpnpAsker",
     "churn",
     "exponential",
     "film",

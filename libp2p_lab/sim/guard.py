@@ -6,7 +6,7 @@ Inside, and only inside, and only in the thread that runs the simulation at that
     ECDSA signatures, by keys and in certificates                       by RFC 6979, the same each time
     random.random() and its sisters             from the seed too; afterwards the generator is put back
     time.time(), monotonic(), perf_counter() …  the virtual time
-    network interfaces (ifaddr)                 those of the simulated machine
+    network interfaces (ifaddr), routes         those of the simulated machine
     a real socket, a thread, a process, time.sleep                      `NotSimulated`
 
 Outside, the originals are in their places: no key can come from a seed by accident. What cannot be reached from here
@@ -29,6 +29,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
 from libp2p_lab.errors import NotSimulated
+from libp2p_lab.nat import gateway
 
 #: 2026-01-01 00:00 UTC: what `time.time()` says when a simulation begins.
 EPOCH = 1_767_225_600.0
@@ -64,6 +65,10 @@ class Simulation(Protocol):
 
     def adapters(self) -> list[Any]:
         """The network interfaces of the machine whose code runs now, as `ifaddr` describes them."""
+        ...
+
+    def routes(self) -> str:
+        """Its table of routes, as Linux describes them."""
         ...
 
 
@@ -185,6 +190,7 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     yield ec, "generate_private_key", _made_on_a_curve(ec.generate_private_key)
     yield ec.ECDSA, "__init__", _signed_alike(vars(ec.ECDSA)["__init__"])
     yield x509.CertificateBuilder, "sign", _certified_alike(x509.CertificateBuilder.sign)
+    yield gateway, "read_routes", _routes(gateway.read_routes)
     with contextlib.suppress(ImportError):
         import ifaddr
 
@@ -252,6 +258,14 @@ def _certified_alike(original: Callable[..., x509.Certificate]) -> Callable[...,
         return original(builder, private_key, *args, **options)
 
     return sign
+
+
+def _routes(original: Callable[[], str]) -> Callable[[], str]:
+    def read_routes() -> str:
+        simulation = _here.simulation
+        return original() if simulation is None else simulation.routes()
+
+    return read_routes
 
 
 def _adapters(original: Callable[..., Any]) -> Callable[..., Any]:

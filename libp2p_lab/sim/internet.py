@@ -20,6 +20,7 @@ from libp2p_lab.sim.nat_pmp import PORT as nat_pmp_port
 from libp2p_lab.sim.nat_pmp import NatPmp
 from libp2p_lab.sim.nat_table import FIREWALL, PORT_RESTRICTED, NatBehaviour
 from libp2p_lab.sim.network import Network, Side
+from libp2p_lab.sim.pcp import Pcp
 from libp2p_lab.sim.pipe import Pipe
 from libp2p_lab.sim.player import Player
 from libp2p_lab.sim.regions import Geography, from_round_trips, one_place
@@ -242,6 +243,7 @@ class Internet:
         up: float | None = None,
         down: float | None = None,
         nat_pmp: bool = False,
+        pcp: bool = False,
         upnp: bool = False,
     ) -> NatBox:
         """A NAT box: put hosts behind it with `net.host(…, nat=box)`.
@@ -256,6 +258,7 @@ class Internet:
             delay: seconds to the next router outside, one way.
             up, down: bandwidth in bytes a second, shared by all behind it.
             nat_pmp: whether it opens ports when asked by NAT-PMP at its inner address, `box.gateway`.
+            pcp: whether it does by PCP, its successor, at the same port.
             upnp: whether it does by UPnP.
         """
         with self.player.paused():
@@ -272,6 +275,7 @@ class Internet:
                 outer=outer,
                 rng=random.Random(f"{self.seed}/box/{name}"),
                 tell=self.network.tell,
+                clock=self.loop.time,
                 delay=delay,
                 up=_pipe(up),
                 down=_pipe(down),
@@ -281,18 +285,21 @@ class Internet:
             self.network.boxes[name] = box
             within = outer.name if outer is not None else ""
             self.network.tell(BoxAdded(name, box.ips, box.region, within, str(behaviour)))
-            if nat_pmp or upnp:
-                self._answer_inside(box, nat_pmp, upnp)
+            if nat_pmp or pcp or upnp:
+                self._answer_inside(box, nat_pmp, pcp, upnp)
         return box
 
-    def _answer_inside(self, box: NatBox, nat_pmp: bool, upnp: bool) -> None:
+    def _answer_inside(self, box: NatBox, nat_pmp: bool, pcp: bool, upnp: bool) -> None:
         """Put a machine at the box's inner address that opens ports when asked."""
         gateway = self.machine(f"{box.name} gateway", nat=box, ip=box.gateway)
 
         async def listen() -> None:
-            if nat_pmp:
+            if nat_pmp or pcp:
+                made = NatPmp(
+                    box, self.loop.time, Pcp(box, self.loop.time) if pcp else None, nat_pmp
+                )
                 await self.loop.create_datagram_endpoint(
-                    lambda: NatPmp(box, self.loop.time), local_addr=(box.gateway, nat_pmp_port)
+                    lambda: made, local_addr=(box.gateway, nat_pmp_port)
                 )
             if upnp:
                 serve = Upnp(box, self.loop.time).serve

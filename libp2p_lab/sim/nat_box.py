@@ -29,11 +29,13 @@ class NatBox:
         outer: the box that it is behind itself (carrier-grade NAT); None for the open Internet.
         rng: chance of its own.
         tell: told of each mapping.
+        clock: gives the virtual time.
         delay: seconds to the next router outside, one way.
         up, down: bandwidth of its access; None for no limit.
 
     Attributes:
         inside: who has which address behind it.
+        started: when it was switched on.
     """
 
     jitter = 0.0  # of the box itself; machines behind it have their own
@@ -49,6 +51,7 @@ class NatBox:
         outer: NatBox | None,
         rng: random.Random,
         tell: Callable[[MappingMade], None],
+        clock: Callable[[], float] = lambda: 0.0,
         delay: float = 0.0,
         up: Pipe | None = None,
         down: Pipe | None = None,
@@ -69,6 +72,8 @@ class NatBox:
         self.table = NatTable(behaviour, ips, rng)
         self._filter = NatTable(_only_filtering(behaviour), (), rng)  # for IPv6
         self._tell = tell
+        self._clock = clock
+        self.started = clock()
 
     def __repr__(self) -> str:
         return f"<NatBox {self.name} {' '.join(self.ips)}: {self.behaviour}>"
@@ -122,6 +127,7 @@ class NatBox:
         """Off and on: every mapping is forgotten."""
         self.table.clear()
         self._filter.clear()
+        self.started = self._clock()
 
     def _table(self, address: Endpoint) -> NatTable:
         return self._filter if ":" in address[0] else self.table

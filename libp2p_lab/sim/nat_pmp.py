@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from libp2p_lab.sim.nat_box import NatBox
+from libp2p_lab.sim.pcp import Pcp
 
 PORT = 5351
 LONGEST = 7200  # seconds of a mapping: RFC 6886 recommends two hours
@@ -30,11 +31,21 @@ class NatPmp(asyncio.DatagramProtocol):
     Args:
         box: whose ports are opened.
         clock: gives the virtual time.
+        pcp: answers questions in version 2; None for a box that speaks none.
+        speaks_pmp: whether questions in version 0 are answered.
     """
 
-    def __init__(self, box: NatBox, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        box: NatBox,
+        clock: Callable[[], float],
+        pcp: Pcp | None = None,
+        speaks_pmp: bool = True,
+    ) -> None:
         self._box = box
         self._clock = clock
+        self._pcp = pcp
+        self._speaks_pmp = speaks_pmp
         self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: Any) -> None:
@@ -43,24 +54,29 @@ class NatPmp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """A request; what is no request is passed over in silence."""
-        if len(data) >= 2 and data[1] < 128:
+        if self._pcp is not None and (data[:1] == b"\2" or not self._speaks_pmp):
+            answer = self._pcp.answer(data, addr[0])
+            if answer:
+                self._transport.sendto(answer, addr)
+        elif len(data) >= 2 and data[1] < 128:
             self._transport.sendto(self.answer(data, addr[0]), addr)
 
     def answer(self, request: bytes, inner_ip: str) -> bytes:
         """The response to one request of the machine `inner_ip`."""
         operation = request[1]
         now = self._clock()
+        up = now - self._box.started
         if request[0] != 0:
-            return _head(operation, _WRONG_VERSION, now)
+            return _head(operation, _WRONG_VERSION, up)
         if operation == 0:
-            return _head(0, _SUCCESS, now) + socket.inet_aton(self._box.ips[0])
+            return _head(0, _SUCCESS, up) + socket.inet_aton(self._box.ips[0])
         if operation not in _PROTOCOLS or len(request) < 12:
-            return _head(operation, _UNKNOWN, now)
+            return _head(operation, _UNKNOWN, up)
         inner, outer, lifetime = struct.unpack(">HHI", request[4:12])
         protocol, inside = _PROTOCOLS[operation], (inner_ip, inner)
         if not lifetime:
             self._box.table.remove_forward(protocol, inside)
-            return _head(operation, _SUCCESS, now) + struct.pack(">HHI", inner, 0, 0)
+            return _head(operation, _SUCCESS, up) + struct.pack(">HHI", inner, 0, 0)
         lifetime = min(lifetime, LONGEST)
         found = None
         for port in (outer or inner, *range(20_000, 20_100)):
@@ -68,9 +84,9 @@ class NatPmp(asyncio.DatagramProtocol):
             if found is not None:
                 break
         if found is None:
-            return _head(operation, _NO_PORT, now) + struct.pack(">HHI", inner, 0, 0)
-        return _head(operation, _SUCCESS, now) + struct.pack(">HHI", inner, found[1], lifetime)
+            return _head(operation, _NO_PORT, up) + struct.pack(">HHI", inner, 0, 0)
+        return _head(operation, _SUCCESS, up) + struct.pack(">HHI", inner, found[1], lifetime)
 
 
-def _head(operation: int, result: int, now: float) -> bytes:
-    return struct.pack(">BBHI", 0, 128 + operation, result, int(now))
+def _head(operation: int, result: int, up: float) -> bytes:
+    return struct.pack(">BBHI", 0, 128 + operation, result, int(up))

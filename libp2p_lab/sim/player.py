@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import ipaddress
 import math
 import random
+import sys
 import threading
 import time
 from asyncio import events
@@ -86,6 +88,15 @@ class Player:
             ifaddr.Adapter("lo", "lo", [ifaddr.IP("127.0.0.1", 8, "lo")], 1),
             ifaddr.Adapter("eth0", "eth0", rows, 2),
         ]
+
+    def routes(self) -> str:
+        """The routes of the machine whose code runs, as Linux's `/proc/net/route` shows them."""
+        machine = MACHINE.get()
+        box = machine.box if machine is not None else None
+        if box is None:
+            return ""
+        number = int.from_bytes(ipaddress.IPv4Address(box.gateway).packed, sys.byteorder)
+        return f"Iface Destination Gateway\neth0 00000000 {number:08X} 0003 0 0 0 00000000 0 0 0\n"
 
     # -- one thread at a time -------------------------------------------------------------------------------
 

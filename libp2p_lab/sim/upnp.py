@@ -5,6 +5,7 @@ description, which the machine fetches by HTTP; it names the address to which re
 (SOAP) in one HTTP POST:
 
     GetExternalIPAddress                 the box's outer address
+    GetStatusInfo                        since how many seconds its connection is up
     AddPortMapping                       the outer port … leads to the inner address and port …, for so many seconds
     GetSpecificPortMappingEntry          where does an outer port lead?
     DeletePortMapping                    no further
@@ -152,6 +153,12 @@ class Upnp:
     def _do(self, action: str, given: dict[str, str], inner_ip: str) -> dict[str, object]:
         if action == "GetExternalIPAddress":
             return {"NewExternalIPAddress": self._box.ips[0]}
+        if action == "GetStatusInfo":
+            return {
+                "NewConnectionStatus": "Connected",
+                "NewLastConnectionError": "ERROR_NONE",
+                "NewUptime": int(self._clock() - self._box.started),
+            }
         if action not in ("AddPortMapping", "DeletePortMapping", "GetSpecificPortMappingEntry"):
             raise _Refused(401)
         protocol = given.get("NewProtocol", "").lower()
