@@ -25,6 +25,8 @@ from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
 from libp2p_lab.nat import autonat_messages
 from libp2p_lab.nat.dcutr_messages import Connect, Sync
+from libp2p_lab.nat.nat_pmp_messages import PmpAddressResponse, PmpMapResponse
+from libp2p_lab.nat.pcp_messages import PcpAnnounceResponse, PcpMapResponse
 from libp2p_lab.nat.relay_messages import (
     HopConnect,
     HopReserve,
@@ -153,6 +155,14 @@ def seeds() -> dict[str, list[bytes]]:
             DiscoverResponse(
                 rendezvous_messages.Status.OK, "", (Register("app", b"record", 9),), b"cookie"
             ).encode(),
+        ],
+        "nat_pmp": [
+            PmpAddressResponse(0, 77, "192.0.2.1").encode(),
+            PmpMapResponse("tcp", 0, 77, 4001, 4001, 3600).encode(),
+        ],
+        "pcp": [
+            PcpAnnounceResponse(0, 0, 77).encode(),
+            PcpMapResponse(0, 3600, 77, bytes(12), "udp", 4001, 4001, "192.0.2.1").encode(),
         ],
         "kad": [b"\x08\x04\x12\x03key", b"\x08\x00\x12\x01k\x1a\x08\x0a\x01k\x12\x03val"],
     }

@@ -37,7 +37,13 @@ from libp2p_lab.multiplexing.muxer import (
     SessionFailed,
     StreamOpened,
 )
-from libp2p_lab.nat import autonat_messages, dcutr_messages, relay_messages
+from libp2p_lab.nat import (
+    autonat_messages,
+    dcutr_messages,
+    nat_pmp_messages,
+    pcp_messages,
+    relay_messages,
+)
 from libp2p_lab.negotiation.multistream import Initiator, Line, Responder, decode_list
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message
 from libp2p_lab.routing.kad_messages import KadMessage
@@ -347,4 +353,6 @@ TARGETS: dict[str, Target] = {
     "relay_stop": decoder(relay_messages.decode_stop, encode_it),
     "relay_voucher": vouchers,
     "dcutr": decoder(dcutr_messages.decode, encode_it),
+    "nat_pmp": decoder(nat_pmp_messages.decode_response, encode_it),
+    "pcp": decoder(pcp_messages.decode_response, encode_it),
 }
