@@ -306,6 +306,8 @@ class DCUtR:
 
     async def _punch_once(self, relayed: MuxedConnection, punch: Punch, attempt: int) -> None:
         peer = relayed.remote_peer
+        if punch.delay:  # the spec's receiver has none
+            await asyncio.sleep(punch.delay)
         cause = await self._punch(relayed, punch, attempt, "receiver")
         if self.direct_to(peer) is not None:
             where = self._where(peer)

@@ -28,6 +28,7 @@ from libp2p_lab.errors import DialError, LabError
 from libp2p_lab.host.identify import Identify
 from libp2p_lab.host.ping import Ping
 from libp2p_lab.host.quic import QUIC
+from libp2p_lab.limits import Limits
 from libp2p_lab.nat.circuit import RelayClient
 from libp2p_lab.nat.dcutr import DCUtR
 from libp2p_lab.nat.relay import Relay
@@ -46,6 +47,7 @@ from libp2p_lab.sim.regions import WORLD
 from libp2p_lab.transports.tcp import TCP
 
 Kind = Literal["tcp", "quic"]
+_Makers = Sequence[Callable[[], Identify | Ping | Relay | RelayClient | DCUtR]]
 
 _WAYS: tuple[Dependence, ...] = (
     "endpoint-independent",
@@ -151,6 +153,9 @@ class Street:
         kind: "tcp" or "quic": what everybody speaks.
         seed, regions: as `Internet`.
         at: the regions of alice, bob and the relay; drawn from the weights if empty.
+        dcutr: makes the service of alice and of bob.
+        reuse_port: whether they dial from the port at which they listen; TCP only.
+        relay_limits: what the relay grants.
         options: as `Internet`: jitter, delay, loss, …
 
     Attributes:
@@ -168,32 +173,41 @@ class Street:
         seed: int | str = 0,
         regions: Regions = None,
         at: Sequence[str] = (),
+        dcutr: Callable[[], DCUtR] = DCUtR,
+        reuse_port: bool = True,
+        relay_limits: Limits | None = None,
         **options: float,
     ) -> None:
         self.net = Internet(seed=seed, regions=regions, **options)
         self.kind: Kind = kind
+        self._dcutr = dcutr
+        self._reuse_port = reuse_port
         self.boxes: dict[str, list[NatBox]] = {}
         places = tuple(at) if at else (None, None, None)
         self.alice = self._peer("alice", _home(alice), places[0], "11.9.0.2")
         self.bob = self._peer("bob", _home(bob), places[1], "11.9.0.3")
-        self.relay = self._host("relay", "11.9.0.1", [Identify, Ping, Relay], region=places[2])
+        parts = [Identify, Ping, Relay]
+        self.relay = self._host("relay", "11.9.0.1", parts, region=places[2], limits=relay_limits)
 
     def _host(
         self,
         name: str,
         ip: str,
-        services: Sequence[Callable[[], Identify | Ping | Relay | RelayClient | DCUtR]],
+        services: _Makers,
         nat: NatBox | None = None,
         region: str | None = None,
+        limits: Limits | None = None,
     ) -> SimHost:
+        reuse = self._reuse_port
         return self.net.host(
             name,
             ip=ip,
             nat=nat,
             region=region,
             listen=[f"/ip4/{ip}/tcp/4001" if self.kind == "tcp" else f"/ip4/{ip}/udp/4001/quic-v1"],
-            transports=lambda: [TCP() if self.kind == "tcp" else QUIC()],
+            transports=lambda: [TCP(reuse_port=reuse) if self.kind == "tcp" else QUIC()],
             services=lambda: [make() for make in services],
+            limits=limits,
         )
 
     def _peer(self, name: str, home: Home, region: str | None, ip: str) -> SimHost:
@@ -204,7 +218,7 @@ class Street:
                 box_name, behaviour, outer=box, region=region if box is None else None
             )
             self.boxes.setdefault(name, []).append(box)
-        services = [Identify, Ping, RelayClient, DCUtR]
+        services: _Makers = (Identify, Ping, RelayClient, self._dcutr)
         inside = ip if box is None else f"{box.network}2"
         return self._host(name, inside, services, box, None if box is not None else region)
 

@@ -7,6 +7,7 @@
     LookupRace()           the same lookups with other alpha, k and churn: hops, messages, time
     ProviderMap()          the records of a key's providers, ageing while a clock runs
     BlockTrail()           a CID taken apart, a file as blocks, their way here from several peers
+    NatBench()             two homes behind routers of your choice: their tables, the packets, the hole; 81 pairs tried
     ScoreBoard(peers)      the score of one peer in the eyes of another, part by part, over time
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from libp2p_lab.limits import Limits
     from libp2p_lab.multiplexing.connection import Connection
     from libp2p_lab.recording import Recording
-    from libp2p_lab.sim import Internet
+    from libp2p_lab.sim import Internet, NatBehaviour
     from libp2p_lab.widgets import (
         block_trail,
         chart,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         lookup_race,
         mesh_source,
         mesh_view,
+        nat_bench,
         network_map,
         provider_map,
         resource_meter,
@@ -112,6 +114,43 @@ def MeshView(
     from libp2p_lab.widgets.mesh_view import MeshView as Widget
 
     return Widget(source, topic, beside=beside, speed=speed)
+
+
+def NatBench(
+    home_a: NatBehaviour | None = None,
+    home_b: NatBehaviour | None = None,
+    *,
+    speech: Literal["datagrams", "tcp", "quic"] = "datagrams",
+    retries: int = 3,
+    reuse: bool = True,
+    silence: float = 0.0,
+    seed: int = 1,
+) -> nat_bench.NatBench:
+    """Two homes, two routers with their tables, a relay, a stranger; step by step, and all 81 pairs of behaviours.
+
+    Args:
+        home_a, home_b: how the routers of alice and of bob behave, `lab.sim.NatBehaviour(mapping=…, filtering=…)`; None
+            for the usual kind: one mapping for all, filtered by address and port.
+        speech: what is sent: plain datagrams of two small programs; or what two hosts say by "tcp" or "quic".
+        retries: how often they agree on a moment, and punch.
+        reuse: whether they punch from the port that the relay has seen.
+        silence: seconds without a word after they have met; then bob says one again.
+        seed: of all chance.
+    """
+    from libp2p_lab.widgets.nat_bench import NatBench as Widget
+    from libp2p_lab.widgets.nat_bench_model import Plan
+
+    usual = Plan()
+    plan = Plan(
+        home_a if home_a is not None else usual.home_a,
+        home_b if home_b is not None else usual.home_b,
+        speech,
+        retries=retries,
+        reuse=reuse,
+        silence=silence,
+        seed=seed,
+    )
+    return Widget(plan)
 
 
 def ScoreBoard(
