@@ -11,6 +11,7 @@ from typing import Any
 
 from libp2p_lab.coursework.chapter_08_box import NAT_BOX
 from libp2p_lab.coursework.chapter_08_moment import MOMENT
+from libp2p_lab.coursework.chapter_08_relay import RELAY
 from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
 from libp2p_lab.coursework.render import shown
@@ -147,13 +148,13 @@ await lab.check("08.circuit", (read, handshakes))
     examine=examine_circuit,
 )
 
-# -- E8.3: which pairs can punch? -----------------------------------------------------------------------------------
+# -- E8.2c: which pairs can punch? -----------------------------------------------------------------------------------
 
 GOOD, ALL = 73, 81
 
 
 async def examine_pairs(exam: Exam, answer: Any) -> None:
-    """E8.3: the 81 pairs, by rule."""
+    """E8.2c: the 81 pairs, by rule."""
     punches = exam.callable_answer(answer, "a function punches(a, b)")
     wrong = []
     for a, b in itertools.product(NINE, NINE):
@@ -180,7 +181,7 @@ async def examine_pairs(exam: Exam, answer: Any) -> None:
 
 PAIRS = Check(
     id="08.pairs",
-    exercise="E8.3",
+    exercise="E8.2c",
     title="Which pairs can punch?",
     level="L2",
     points=2,
@@ -223,4 +224,4 @@ await lab.check("08.pairs", punches)
     seeds=(1,),
 )
 
-CHECKS: tuple[Check, ...] = (CIRCUIT_ADDR, NAT_BOX, PAIRS, MOMENT)
+CHECKS: tuple[Check, ...] = (CIRCUIT_ADDR, NAT_BOX, PAIRS, RELAY, MOMENT)

@@ -1,4 +1,4 @@
-"""E8.2: a NAT box for datagrams: mapping, filtering, and forgetting, beside the simulator's own table."""
+"""E8.2a: a NAT box for datagrams: mapping, filtering, and forgetting, beside the simulator's own table."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _random_packets(exam: Exam, answer: Any, mapping: str, filtering: str) -> No
 
 
 async def examine_box(exam: Exam, answer: Any) -> None:
-    """E8.2: all nine behaviours, at random."""
+    """E8.2a: all nine behaviours, at random."""
     make = exam.callable_answer(answer, "a class NatBox")
     for mapping, filtering in itertools.product(WAYS, WAYS):
         _random_packets(exam, make, mapping, filtering)
@@ -160,7 +160,7 @@ async def examine_box(exam: Exam, answer: Any) -> None:
 
 NAT_BOX = Check(
     id="08.nat_box",
-    exercise="E8.2",
+    exercise="E8.2a",
     title="A NAT box",
     level="L3",
     points=3,

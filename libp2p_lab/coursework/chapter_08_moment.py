@@ -1,4 +1,4 @@
-"""E8.4: the exchange before a hole is punched. When does each dial, and how far apart are the two moments?"""
+"""E8.5a: the exchange before a hole is punched. When does each dial, and how far apart are the two moments?"""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _out_of_turn(exam: Exam, answer: Any) -> None:
 
 
 async def examine_moment(exam: Exam, answer: Any) -> None:
-    """E8.4: even ways, uneven ways, and messages out of turn."""
+    """E8.5a: even ways, uneven ways, and messages out of turn."""
     make = exam.callable_answer(answer, "a class Exchange")
     _exchange(exam, make, 0.05, 0.05)
     for _ in range(20):
@@ -141,7 +141,7 @@ async def examine_moment(exam: Exam, answer: Any) -> None:
 
 MOMENT = Check(
     id="08.moment",
-    exercise="E8.4",
+    exercise="E8.5a",
     title="The moment to punch",
     level="L3",
     points=3,

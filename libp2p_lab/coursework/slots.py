@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libp2p_lab.coursework import slot_content, slot_pubsub, slot_routing
+from libp2p_lab.coursework import slot_content, slot_pubsub, slot_relay, slot_routing
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.identify import Identify
@@ -79,7 +79,12 @@ SLOTS: tuple[Slot, ...] = (
     ),
     Slot("pubsub_router", "07", "a class, called with `rng`, whose objects are a pubsub `Router`"),
     Slot("peer_score", "07", "a function or class, called without arguments, that gives a `Score`"),
-    Slot("relay", "08", "a circuit relay"),
+    Slot(
+        "relay",
+        "08",
+        "a class, called with (own, ttl, places, seconds, data), with reserve(peer, addr, now), voucher(peer, expire, "
+        "seal), connect(source, addr, target, now), take(circuit, way, n, now), end(circuit), leave(peer)",
+    ),
     Slot("hole_punch", "08", "a hole puncher"),
 )
 
@@ -261,6 +266,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(services=lambda: slot_pubsub.with_router(part))
         case "peer_score":
             stack = Stack(services=lambda: slot_pubsub.with_score(part))
+        case "relay":
+            stack = Stack(services=lambda: slot_relay.with_book(part))
         case _:
             chapter = next((s.chapter for s in SLOTS if s.name == slot), None)
             if chapter is None:

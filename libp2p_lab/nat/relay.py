@@ -32,7 +32,7 @@ from libp2p_lab.nat.events import (
     ReservationEnded,
     ReservationMade,
 )
-from libp2p_lab.nat.relay_book import Circuit, Place, Refused, RelayBook, Way
+from libp2p_lab.nat.relay_book import Book, Circuit, Place, Refused, RelayBook, Way
 from libp2p_lab.nat.relay_messages import (
     HOP_PROTOCOL,
     MAX_MESSAGE,
@@ -46,7 +46,6 @@ from libp2p_lab.nat.relay_messages import (
     StopConnect,
     StopMessage,
     StopStatus,
-    Voucher,
     decode_hop,
     decode_stop,
 )
@@ -67,7 +66,7 @@ class Relay:
         allow: whether a peer may reserve, or call another: (who asks, who is called or None). None allows everybody.
         network_of: which network (ASN) an IP address belongs to, so that none takes every place; None if nobody knows.
         clock: Unix time in seconds; None for the system's.
-        book: the core that decides; exercises bring their own.
+        book: makes the core that decides, called as `RelayBook`; exercises bring their own.
     """
 
     name = "relay"
@@ -78,7 +77,7 @@ class Relay:
         allow: Callable[[PeerId, PeerId | None], bool] | None = None,
         network_of: Callable[[str], int | None] | None = None,
         clock: Callable[[], float] | None = None,
-        book: type[RelayBook] = RelayBook,
+        book: Callable[..., Book] = RelayBook,
     ) -> None:
         self._allow = allow
         self._make_book = book
@@ -87,7 +86,7 @@ class Relay:
         self._clock = clock if clock is not None else time.time
         self._limits = DEFAULT_LIMITS
         self._host: Host
-        self.book: RelayBook
+        self.book: Book
 
     def attach(self, host: Host) -> None:
         """As `Service.attach`."""
@@ -163,7 +162,7 @@ class Relay:
             return
         self._host.protect(peer, "has a place")
         self._tell(ReservationMade(str(peer), place.expire, renewed))
-        voucher = Voucher(self._host.peer_id, peer, place.expire).seal(self._host.key)
+        voucher = self.book.voucher(peer, place, self._host.key)
         reservation = Reservation(place.expire, tuple(self._own_addrs()), voucher)
         await self._send(stream, HopStatus(Status.OK, reservation, self.book.limit))
 

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from libp2p_lab.host.observed_addrs import observer_of
+from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
-from libp2p_lab.nat.relay_messages import Limit, Status
+from libp2p_lab.nat.relay_messages import Limit, Status, Voucher
 
 Way = Literal["there", "back"]
 
@@ -81,8 +82,53 @@ class Circuit:
         return n
 
 
+class Book(Protocol):
+    """Decides what a relay grants: what `Relay` needs of one. `RelayBook` is the library's."""
+
+    @property
+    def places(self) -> Mapping[PeerId, Place]:
+        """Who has a place."""
+        ...
+
+    @property
+    def circuits(self) -> Mapping[int, Circuit]:
+        """Who is switched through to whom, by number."""
+        ...
+
+    @property
+    def limit(self) -> Limit | None:
+        """What each circuit may have."""
+        ...
+
+    def reserve(self, peer: PeerId, addr: Multiaddr, now: float) -> Place | Refused:
+        """A peer wants a place."""
+        ...
+
+    def voucher(self, peer: PeerId, place: Place, key: KeyPair) -> bytes:
+        """The relay's signed word for a place."""
+        ...
+
+    def leave(self, peer: PeerId) -> bool:
+        """A peer's last connection is gone."""
+        ...
+
+    def expire(self, now: float) -> Sequence[PeerId]:
+        """Forget places that are over."""
+        ...
+
+    def connect(
+        self, source: PeerId, addr: Multiaddr, target: PeerId, now: float
+    ) -> Circuit | Refused:
+        """A peer wants to be switched through."""
+        ...
+
+    def end(self, circuit: Circuit) -> None:
+        """A circuit is over."""
+        ...
+
+
 class RelayBook:
-    """Decides what a relay grants.
+    """Decides what a relay grants. A `Book`.
 
     Args:
         own: who the relay is.
@@ -145,6 +191,10 @@ class RelayBook:
         place = Place(int(now + self._limits.relay_reservation_ttl), household, network)
         self._put(peer, place)
         return place
+
+    def voucher(self, peer: PeerId, place: Place, key: KeyPair) -> bytes:
+        """The relay's signed word for a place. Spec: relay/circuit-v2.md#reservation-vouchers"""
+        return Voucher(self._own, peer, place.expire).seal(key)
 
     def _is_full(self, household: str, network: int | None, held: Place | None) -> str:
         """Why there is no room, not counting the place that the peer holds already; "" if there is."""

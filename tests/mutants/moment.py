@@ -1,4 +1,4 @@
-"""E8.4: another right answer, and wrong ones."""
+"""E8.5a: another right answer, and wrong ones."""
 
 from tests.mutants import Mutant
 

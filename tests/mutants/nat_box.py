@@ -1,4 +1,4 @@
-"""E8.2: another right answer, and wrong ones."""
+"""E8.2a: another right answer, and wrong ones."""
 
 from tests.mutants import Mutant
 

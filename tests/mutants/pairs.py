@@ -1,4 +1,4 @@
-"""E8.3: another right answer, and wrong ones."""
+"""E8.2c: another right answer, and wrong ones."""
 
 from tests.mutants import Mutant
 

@@ -1,4 +1,4 @@
-"""E8.4, the reference answer."""
+"""E8.5a, the reference answer."""
 
 
 class Exchange:

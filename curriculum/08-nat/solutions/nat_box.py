@@ -1,4 +1,4 @@
-"""E8.2, the reference answer."""
+"""E8.2a, the reference answer."""
 
 
 class NatBox:

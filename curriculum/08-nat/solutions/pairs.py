@@ -1,4 +1,4 @@
-"""E8.3, the reference answer."""
+"""E8.2c, the reference answer."""
 
 FREE = "endpoint-independent"
 
