@@ -1,7 +1,7 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
 Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, pubsub, routing,
-relay, sim, widgets. Without a name all run.
+fetch, relay, sim, widgets. Without a name all run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from bench import (
     connections,
     crowds,
+    fetch,
     hosts,
     imports,
     memory,
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "hosts": hosts.measure,
     "pubsub": pubsub.measure,
     "routing": routing.measure,
+    "fetch": fetch.measure,
     "relay": relay.measure,
     "sim": sim.measure,
     "widgets": widgets.measure,

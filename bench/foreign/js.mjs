@@ -97,7 +97,39 @@ async function provide (node) {
   return cid
 }
 
+async function heliaNode (listen) {
+  const { createHeliaLight } = await import('helia')
+  const { withBitswap } = await import('@helia/bitswap')
+  const { unixfs } = await import('@helia/unixfs')
+  const node = await createNode(listen)
+  const helia = withBitswap(Object.assign(createHeliaLight(), { libp2p: node }))
+  await helia.start()
+  return { node, helia, files: unixfs(helia) }
+}
+
 const tasks = {
+  async fetch (mebibytes, times) {
+    const { fixedSize } = await import('ipfs-unixfs-importer/chunker')
+    const size = mebibytes * 1024 * 1024
+    const data = new Uint8Array(size)
+    for (let n = 0; n < size; n += PIECE) globalThis.crypto.getRandomValues(data.subarray(n, n + PIECE))
+    const alice = await heliaNode(true)
+    const cid = await alice.files.addBytes(data, { chunker: fixedSize({ chunkSize: 256 * 1024 }) })
+    return repeat(times, async () => {
+      const bob = await heliaNode(false)
+      await bob.node.dial(alice.node.getMultiaddrs()[0])
+      await new Promise(resolve => setTimeout(resolve, 200)) // identify runs by itself
+      let left = size
+      const time = await seconds(async () => {
+        for await (const piece of bob.files.cat(cid)) left -= piece.byteLength
+      })
+      if (left !== 0) throw new Error(`${left} bytes are missing`)
+      await bob.helia.stop()
+      await bob.node.stop()
+      return size / 1e6 / time // MB/s
+    })
+  },
+
   async dht_provide (peers, count, times) {
     const nodes = await dhtNodes(peers)
     return repeat(times, async () => 1e3 / count * await seconds(async () => {

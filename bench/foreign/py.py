@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from typing import Any
 import trio
 from libp2p import new_host
 from libp2p.abc import INetStream
+from libp2p.bitswap import BitswapClient
+from libp2p.bitswap.dag import MerkleDag
 from libp2p.crypto import ed25519, x25519
 from libp2p.host.ping import handle_ping
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
@@ -313,6 +316,34 @@ async def dht_find(peers: int, count: int, times: int) -> list[float]:
         return await repeat(times, sample)
 
 
+async def fetch(mebibytes: int, times: int) -> list[float]:
+    data = random.randbytes(mebibytes * 1024 * 1024)
+
+    async def dag(one: Any, nursery: trio.Nursery) -> MerkleDag:
+        client = BitswapClient(one)
+        client.set_nursery(nursery)
+        await client.start()
+        return MerkleDag(client)
+
+    async with host() as alice, trio.open_nursery() as nursery:
+        files = await dag(alice, nursery)
+        root = await files.add_bytes(data, 256 * 1024)
+
+        async def sample() -> float:
+            async with host() as bob:
+                await connect(bob, alice)
+                fetcher = await dag(bob, nursery)
+                with Stopwatch() as watch:
+                    fetched, _ = await fetcher.fetch_file(root, alice.get_id(), timeout=120)
+                assert fetched == data
+                await fetcher.bitswap.stop()
+            return len(data) / 1e6 / watch.seconds  # MB/s
+
+        samples = await repeat(times, sample)
+        nursery.cancel_scope.cancel()
+    return samples
+
+
 async def imports(times: int) -> list[float]:
     program = "import time; t = time.process_time(); import libp2p; print(time.process_time() - t)"
     command = [sys.executable, "-W", "ignore", "-c", program]
@@ -336,6 +367,7 @@ TASKS: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "imports": imports,
     "dht_provide": dht_provide,
     "dht_find": dht_find,
+    "fetch": fetch,
 }
 
 if __name__ == "__main__":

@@ -302,10 +302,9 @@ class Bitswap:
         for cid in came:
             data = self._hunt.found(cid)
             if data is not None:
-                with contextlib.suppress(
-                    LimitExceeded
-                ):  # the store is full: whoever waits gets it anyway
-                    self.store.put(cid, data)
+                # If the store is full, whoever waits gets it anyway.
+                with contextlib.suppress(LimitExceeded):
+                    self.store.put(cid, data, is_named=True)
         for name in (*came, *(presence.cid for presence in message.presences)):
             if changed := self._changed.get(name.multihash):
                 changed.set()

@@ -22,8 +22,13 @@ from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 class BlockStore(Protocol):
     """Where blocks are kept."""
 
-    def put(self, cid: CID, data: bytes) -> None:
+    def put(self, cid: CID, data: bytes, is_named: bool = False) -> None:
         """Keep a block.
+
+        Args:
+            cid: its name.
+            data: its bytes.
+            is_named: the caller has just computed the name from these very bytes; they need not be hashed once more.
 
         Raises: `RecordInvalid` if it does not hash to its name; `LimitExceeded`.
         """
@@ -55,14 +60,14 @@ class MemoryBlockStore:
         self._watchers: list[Callable[[CID], None]] = []
         self.size = 0  # bytes in all
 
-    def put(self, cid: CID, data: bytes) -> None:
+    def put(self, cid: CID, data: bytes, is_named: bool = False) -> None:
         """As `BlockStore.put`."""
         if cid.multihash in self._blocks:
             return
         limits = self._limits
         if len(data) > limits.block:
             raise LimitExceeded("block", len(data), limits.block)
-        if not cid.matches(data):
+        if not is_named and not cid.matches(data):
             raise RecordInvalid(f"{len(data)} bytes that do not hash to {cid}")
         if len(self._blocks) >= limits.blocks:
             raise LimitExceeded("blocks", len(self._blocks) + 1, limits.blocks)

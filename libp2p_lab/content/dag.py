@@ -115,7 +115,7 @@ def add_file(
     """
     root, blocks = cut(data, chunk_size, width)
     for cid, block in blocks.items():
-        store.put(cid, block)
+        store.put(cid, block, is_named=True)
     return root
 
 
