@@ -1,6 +1,7 @@
 """The program `libp2p-lab`: what can be done without writing Python.
 
 libp2p-lab tour           two peers connect and talk; each layer shows what it sent
+libp2p-lab crawl          a whole DHT, peer by peer: who is there, what they run
 
 For who gives a course:
 
@@ -21,6 +22,7 @@ import libp2p_lab
 from libp2p_lab import tour
 from libp2p_lab.coursework import forms, grading, health
 from libp2p_lab.coursework import release as releasing
+from libp2p_lab.crawling import command as crawling
 from libp2p_lab.errors import LabError
 
 
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         match given.command:
             case "tour":
                 tour.main()
+            case "crawl":
+                crawling.run(given)
             case "release":
                 release(given)
             case "grade":
@@ -46,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=libp2p_lab.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("tour", help="two peers connect and talk; each layer shows what it sent")
+    crawling.add_arguments(
+        commands.add_parser("crawl", help="visit a whole DHT: who is there, what they run")
+    )
     chapters = argparse.ArgumentParser(add_help=False)
     chapters.add_argument(
         "--chapters",

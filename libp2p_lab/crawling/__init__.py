@@ -5,7 +5,7 @@
         print(found.peer_id, found.agent)
     crawler.progress.share                            # of those visited, how many could be reached
 
-From the command line: `libp2p-lab crawl /dnsaddr/…`.
+From the command line: `libp2p-lab crawl /dnsaddr/bootstrap.libp2p.io --report crawl.html`.
 
 Read in this order:
 
@@ -15,6 +15,10 @@ Read in this order:
     crawler.py         the driver: dial, listen, ask, hang up
     crawl_store.py     crawls in a file, resumed and compared
     events.py          what crawls tell the trace
+    crawl_tables.py    CSV, data frames, Parquet
+    crawl_report.py    one page about a crawl
+    crawl_metrics.py   Prometheus
+    command.py         `libp2p-lab crawl`
 
 Left out: where peers are on the map (that takes a database of addresses), peers behind relays, and visiting the same
 peer again and again to measure how long it stays.
