@@ -26,6 +26,7 @@ NAT_TOOLS = {
     "nft": "nftables",
     "iptables": "iptables",
     "conntrack": "conntrack",
+    "miniupnpd": "miniupnpd",
 }  # command: package
 SEPARATE = (
     "interop",

@@ -33,6 +33,7 @@ class PortControl:
         limits: how long an answer is waited for.
         tell: hears what is said.
         port: of the router; tests have others.
+        speaks: which of the two it speaks; "" finds out.
 
     Attributes:
         name: the protocol that it turned out to speak.
@@ -47,6 +48,7 @@ class PortControl:
         limits: Limits = DEFAULT_LIMITS,
         tell: Tell | None = None,
         port: int = PORT,
+        speaks: Literal["", "PCP", "NAT-PMP"] = "",
     ) -> None:
         self.router = router
         self.own_ip = ""
@@ -54,7 +56,7 @@ class PortControl:
         self._limits = limits
         self._tell = tell
         self._nonce = rng.randbytes(pcp.NONCE)
-        self._speaks: Literal["", "PCP", "NAT-PMP"] = ""
+        self._speaks = speaks
         self._outer_ip = ""  # as PCP told it last
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from libp2p_lab.errors import MalformedMessage, ProtocolViolation
+from libp2p_lab.errors import LabError, MalformedMessage, ProtocolViolation
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 from libp2p_lab.nat.port_mapper import Grant, MappingRefused, NoRouter, Outside, Wish
 
@@ -61,12 +61,15 @@ class Upnp:
         self._running: asyncio.Future[Any] | None = None
 
     async def external_address(self) -> Outside:
-        """As `Mapper.external_address`."""
+        """As `Mapper.external_address`. A router that was switched off and on may answer at another place."""
         if self._upnp is None:
             self._upnp = await self._call(self._discover)
-        ip, status = await self._call(
-            lambda: (self._upnp.externalipaddress(), self._upnp.statusinfo())
-        )
+        upnp = self._upnp
+        try:
+            ip, status = await self._call(lambda: (upnp.externalipaddress(), upnp.statusinfo()))
+        except LabError:
+            self._upnp = None  # to be found anew the next time
+            raise
         return Outside(_checked_ip(ip), _uptime(status))
 
     def _discover(self) -> Any:
@@ -95,6 +98,8 @@ class Upnp:
         raise AssertionError("the second of the two returns or raises")
 
     def _add(self, wish: Wish, port: int, seconds: int) -> None:
+        if self._upnp is None:
+            raise NoRouter("the router does not answer by UPnP any more")
         family = wish.protocol.upper()
         arguments = port, family, self.own_ip, wish.port, DESCRIPTION, "", seconds
         if not self._upnp.addportmapping(*arguments):
@@ -102,7 +107,9 @@ class Upnp:
 
     async def unmap(self, wish: Wish, port: int) -> None:
         """As `Mapper.unmap`."""
-        await self._call(lambda: self._upnp.deleteportmapping(port, wish.protocol.upper()))
+        upnp = self._upnp
+        if upnp is not None:
+            await self._call(lambda: upnp.deleteportmapping(port, wish.protocol.upper()))
 
     async def close(self) -> None:
         """As `Mapper.close`. A call that hangs ends by the library's own limits."""

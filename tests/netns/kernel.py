@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from tests.support import REPOSITORY
@@ -21,6 +23,16 @@ from tests.support import REPOSITORY
 Kind = Literal["port restricted", "symmetric", "full cone"]
 Tool = Literal["nft", "iptables"]
 PATIENCE = 60  # seconds for one command
+
+
+def why_no_upnp() -> str:
+    """Why no router here opens ports when asked; "" if one can."""
+    if not shutil.which("miniupnpd"):
+        return "miniupnpd is not installed (Debian: apt-get install miniupnpd)"
+    asked = subprocess.run(["miniupnpd", "--version"], capture_output=True, text=True, check=False)
+    if "nftables" not in asked.stdout + asked.stderr:
+        return "miniupnpd is not the one for nftables (Debian: apt-get install miniupnpd-nftables)"
+    return ""
 
 
 def why_not() -> str:
@@ -116,6 +128,51 @@ class KernelLab:
                 self._run(where, f"iptables {rule}")
         self._run(where, "conntrack -F")
 
+    @contextlib.contextmanager
+    def opening_ports(self, side: str) -> Iterator[Callable[[], None]]:
+        """miniupnpd on a router: it opens ports by UPnP, NAT-PMP and PCP. Rules that `set_nat` made stay.
+
+        Yields a function that switches it off and on: every port is forgotten, and it counts from 0 again.
+        """
+        where, number = f"router{side}", "AB".index(side) + 1
+        running: list[subprocess.Popen[bytes]] = []
+
+        def stop() -> None:
+            for process in running:
+                process.kill()
+                process.wait()
+            running.clear()
+            self._run(where, "nft delete table inet miniupnpd")
+
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder, "miniupnpd.conf")
+            config.write_text(_UPNP_CONFIG.format(number=number))
+            command = self.on(where, "miniupnpd", "-d", "-f", str(config), "-P", f"{folder}/pid")
+
+            def start() -> None:
+                self._run(where, "nft -f -", _UPNP_TABLE)
+                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                running.append(subprocess.Popen(command, **quiet))
+
+            def restart() -> None:
+                stop()
+                start()
+
+            start()
+            try:
+                yield restart
+            finally:
+                stop()
+
+    def open_ports(self, side: str) -> list[str]:
+        """The rules by which a router lets in who was not asked for."""
+        where = self._prefix + f"router{side}"
+        words = ["ip", "netns", "exec", where, "nft", "list", "ruleset"]
+        listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=PATIENCE)
+        return [
+            rule.strip() for rule in listed.stdout.splitlines() if "dnat" in rule and "to " in rule
+        ]
+
     def start_relay(self) -> None:
         """Run the relay until the end."""
         self._relay = subprocess.Popen(
@@ -139,6 +196,7 @@ class KernelLab:
         process = subprocess.Popen(
             self._program(where, *arguments, module=module),
             cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -168,6 +226,36 @@ def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.returncode == 0, err
     answer: dict[str, Any] = json.loads(out)
     return answer
+
+
+_UPNP_TABLE = """
+table inet miniupnpd {
+  chain forward { type filter hook forward priority -25; policy accept; }
+  chain prerouting { type nat hook prerouting priority dstnat; policy accept; }
+  chain postrouting { type nat hook postrouting priority srcnat; policy accept; }
+}
+"""
+# It refuses to serve where the outer address is private, or one for documentation, as 203.0.113.0/24.
+# Its uptime is its own and not the machine's: switched off and on, it begins at 0, as a router does.
+_UPNP_CONFIG = """
+ext_ifname=wan
+listening_ip=lan
+port=0
+enable_natpmp=yes
+enable_upnp=yes
+min_lifetime=120
+max_lifetime=86400
+secure_mode=yes
+system_uptime=no
+uuid=00000000-0000-0000-0000-00000000000{number}
+allow 1024-65535 10.{number}.0.0/24 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+upnp_table_name=miniupnpd
+upnp_nat_table_name=miniupnpd
+upnp_forward_chain=forward
+upnp_nat_chain=prerouting
+upnp_nat_postrouting_chain=postrouting
+"""
 
 
 def _nft(kind: Kind, inner: str) -> str:

@@ -1,4 +1,5 @@
-"""Whole hosts for the small network: `python -m tests.netns.peers relay`, `called tcp <relay>`, `caller tcp <address>`.
+"""Whole hosts for the small network: `python -m tests.netns.peers relay`, `called tcp <relay>`, `caller tcp <address>`,
+`mapped UPnP 4001 <relay>`, `direct <address>`.
 
 Each prints one line of JSON when it is ready, and one with what became of it.
 """
@@ -7,10 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from typing import Any
 
 import libp2p_lab as lab
+from libp2p_lab.nat.events import PortMapped, RouterRestarted
+from libp2p_lab.nat.gateway import default_gateway
+from libp2p_lab.nat.port_control import PortControl
+from libp2p_lab.nat.upnp import Upnp
 
 ECHO = "/echo/1.0.0"
 MORE = 300_000  # bytes: more than a relay carries
@@ -33,10 +39,60 @@ def end(kind: str, ip: str = "") -> lab.Host:
 
 async def relay() -> None:
     listen = [at("1.2.3.10", kind) for kind in ("tcp", "quic")]
-    services = [lab.Identify(), lab.Ping(), lab.Relay()]
+    services = [lab.Identify(), lab.Ping(), lab.Relay(), lab.AutoNAT()]
     async with lab.Host(listen=listen, services=services) as host:
         say(tcp=str(host.addrs[0]), quic=str(host.addrs[1]))
         await asyncio.Event().wait()
+
+
+def mapper(how: str) -> list[Any] | None:
+    """One way to ask the router; None for whatever works."""
+    if how == "UPnP":
+        return [Upnp()]
+    if how == "NAT-PMP":
+        return [PortControl(default_gateway(), rng=random.Random(), speaks="NAT-PMP")]
+    return None
+
+
+def restart(told: list[Any]) -> int:
+    """Where the router was found to have restarted; the end if it was not."""
+    found = (n for n, what in enumerate(told) if isinstance(what, RouterRestarted))
+    return next(found, len(told))
+
+
+async def mapped(how: str, port: str, helper: str) -> None:
+    """Ask the router for ports, and others whether they lead here."""
+    # A router that was switched off and on is noticed within a second.
+    limits = lab.Limits(port_map_look=1.0, port_map_restart=1.0)
+    services = [lab.Identify(), lab.Ping(), lab.Echo(), lab.AutoNAT(servers=1)]
+    mapping = lab.PortMapping(mappers=mapper(how))
+    listen = [at("0.0.0.0", kind, int(port)) for kind in ("tcp", "quic")]
+    async with lab.Host(listen=listen, services=[*services, mapping], limits=limits) as host:
+        told: list[Any] = []
+        host.trace.listen(lambda entry: told.append(entry.what))
+        while len(mapping.addrs) < 2:
+            await asyncio.sleep(0.05)
+        addrs = [str(addr.with_peer(host.peer_id)) for addr in mapping.addrs]
+        say(how=mapping.mapper.name, addrs=addrs)
+        each = [(await host.autonat.ask(helper, [addr])).reached for addr in mapping.addrs]
+        say(reachability=host.autonat.reachability, each=each)
+        while sum(isinstance(what, PortMapped) for what in told[restart(told) :]) < 2:
+            await asyncio.sleep(0.05)
+        say(restarted=True)
+        await asyncio.to_thread(sys.stdin.readline)
+    say(closed=True)
+
+
+async def direct(*addrs: str) -> None:
+    """Dial each address, and have it echo."""
+    for addr in addrs:
+        async with lab.Host(services=[lab.Identify(), lab.Ping()]) as host:
+            connection = await host.connect(addr)
+            stream = await host.open_stream(connection.remote_peer, ECHO)
+            reading = asyncio.create_task(stream.read())
+            await stream.write(bytes(MORE))
+            await stream.close_write()
+            say(transport=connection.transport, echoed=len(await reading) == MORE)
 
 
 async def called(kind: str, relay_addr: str) -> None:
@@ -70,5 +126,11 @@ async def caller(kind: str, addr: str, ip: str = "") -> None:
 
 
 if __name__ == "__main__":
-    programs = {"relay": relay, "called": called, "caller": caller}
+    programs = {
+        "relay": relay,
+        "called": called,
+        "caller": caller,
+        "mapped": mapped,
+        "direct": direct,
+    }
     asyncio.run(programs[sys.argv[1]](*sys.argv[2:]))
