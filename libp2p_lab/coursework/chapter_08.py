@@ -11,6 +11,7 @@ from typing import Any
 
 from libp2p_lab.coursework.chapter_08_box import NAT_BOX
 from libp2p_lab.coursework.chapter_08_moment import MOMENT
+from libp2p_lab.coursework.chapter_08_punch import HOLE_PUNCH
 from libp2p_lab.coursework.chapter_08_relay import RELAY
 from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
@@ -224,4 +225,4 @@ await lab.check("08.pairs", punches)
     seeds=(1,),
 )
 
-CHECKS: tuple[Check, ...] = (CIRCUIT_ADDR, NAT_BOX, PAIRS, RELAY, MOMENT)
+CHECKS: tuple[Check, ...] = (CIRCUIT_ADDR, NAT_BOX, PAIRS, RELAY, MOMENT, HOLE_PUNCH)

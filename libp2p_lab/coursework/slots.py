@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libp2p_lab.coursework import slot_content, slot_pubsub, slot_relay, slot_routing
+from libp2p_lab.coursework import slot_content, slot_pubsub, slot_punch, slot_relay, slot_routing
 from libp2p_lab.errors import LocalError, NegotiationError
 from libp2p_lab.host.host import Host
 from libp2p_lab.host.identify import Identify
@@ -85,7 +85,11 @@ SLOTS: tuple[Slot, ...] = (
         "a class, called with (own, ttl, places, seconds, data), with reserve(peer, addr, now), voucher(peer, expire, "
         "seal), connect(source, addr, target, now), take(circuit, way, n, now), end(circuit), leave(peer)",
     ),
-    Slot("hole_punch", "08", "a hole puncher"),
+    Slot(
+        "hole_punch",
+        "08",
+        "a class, called without arguments, with async called(call), caller(call, stream)",
+    ),
 )
 
 NameOf = Callable[[bytes], str]
@@ -268,6 +272,8 @@ def swap(slot: str, part: Any) -> Iterator[Stack]:
             stack = Stack(services=lambda: slot_pubsub.with_score(part))
         case "relay":
             stack = Stack(services=lambda: slot_relay.with_book(part))
+        case "hole_punch":
+            stack = Stack(services=lambda: slot_punch.with_puncher(part))
         case _:
             chapter = next((s.chapter for s in SLOTS if s.name == slot), None)
             if chapter is None:

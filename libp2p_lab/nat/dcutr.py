@@ -213,6 +213,11 @@ class DCUtR:
         await self._host.identify_result(peer)
         if await self._reverse(relayed):
             return PunchEnded(name, "dialed", 0, self._where(peer))
+        return await self._punch_hole(relayed)
+
+    async def _punch_hole(self, relayed: MuxedConnection) -> PunchEnded:
+        """Agree and dial, up to three times."""
+        peer, name = relayed.remote_peer, str(relayed.remote_peer)
         cause = ""
         for attempt in range(1, self.retries + 1):
             if self.direct_to(peer) is not None:
@@ -318,6 +323,15 @@ class DCUtR:
     # -- both -----------------------------------------------------------------------------------------------
 
     def _exchange(self, role: Role) -> Coordination:
+        return self._coordination(
+            role,
+            self._own_addrs(),
+            may_dial=lambda addr: self._may_dial(addr) and self._host.can_punch(addr),
+            limits=self._host.limits,
+        )
+
+    def _own_addrs(self) -> list[Multiaddr]:
+        """Where we can be seen. Raises: `DialError` if nobody knows."""
         own = [addr.without_peer() for addr in self.predicted] + [
             addr.without_peer()
             for addr in self._host.punchable_addrs
@@ -327,12 +341,7 @@ class DCUtR:
             raise DialError(
                 "nobody has told us where we are seen from outside: no hole can be punched"
             )
-        return self._coordination(
-            role,
-            own,
-            may_dial=lambda addr: self._may_dial(addr) and self._host.can_punch(addr),
-            limits=self._host.limits,
-        )
+        return own
 
     def _may_dial(self, addr: Multiaddr) -> bool:
         return self.allow_private or is_public(addr)

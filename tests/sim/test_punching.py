@@ -9,6 +9,7 @@ from libp2p_lab.sim.punching import (
     MIX,
     NINE,
     Home,
+    connects,
     draw,
     encounter,
     gets_through,
@@ -37,6 +38,7 @@ def test_the_matrix_of_tcp_by_trying() -> None:
     assert sum(seen) == 34
     for (a, b), meeting in cells.items():
         assert meeting.worked == cells[b, a].worked, (short_name(a), short_name(b))
+        assert meeting.worked == connects(a, b), (short_name(a), short_name(b))
         assert meeting.worked <= one_gets_through(a, b)
         independent = {one.mapping for one in (a, b)} == {"endpoint-independent"}
         assert meeting.worked >= independent, "two boxes that map independently always can"
