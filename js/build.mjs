@@ -26,6 +26,7 @@ await build({
     "src/lookup_race.js",
     "src/provider_map.js",
     "src/block_trail.js",
+    "src/crawl_board.js",
     "src/nat_bench.js",
     "src/lab.css",
   ],

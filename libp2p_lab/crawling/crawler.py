@@ -17,7 +17,7 @@ Spec: kad-dht/README.md#rpc-messages
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -86,6 +86,7 @@ class Crawler:
 
     Attributes:
         progress: how far it is; a new one after each visit.
+        runs: crawls that it has begun, counted.
         number: of the crawl in the store; 0 without.
     """
 
@@ -103,6 +104,7 @@ class Crawler:
             raise LocalError(f"a number of visits is 0 or more, not {most}")
         self.protocol = protocol
         self.progress = Progress()
+        self.runs = 0
         self.number = 0
         self._host = host
         self._private = private
@@ -117,6 +119,24 @@ class Crawler:
         self._before = 0.0  # seconds of this crawl before it was interrupted
         self._began = 0.0
         self._is_crawling = False
+        self._callbacks: list[Callable[[CrawledPeer | None], None]] = []
+
+    @property
+    def is_crawling(self) -> bool:
+        """Whether it is at work."""
+        return self._is_crawling
+
+    def on_found(self, callback: Callable[[CrawledPeer | None], None]) -> Callable[[], None]:
+        """Call `callback` with each peer as it is found, and with None as a crawl begins and as it ends.
+
+        Returns: a function that ends this.
+        """
+        self._callbacks.append(callback)
+        return partial(self._callbacks.remove, callback)
+
+    def _tell(self, found: CrawledPeer | None) -> None:
+        for callback in [*self._callbacks]:
+            callback(found)
 
     # -- the crawl --------------------------------------------------------------------------------------------------
 
@@ -148,6 +168,9 @@ class Crawler:
                 room = self._most - visited - len(visits) if self._most else None
                 for visit in self._frontier.next(room):
                     visits[self._host.create_task(self._visit(visit))] = visit
+                self._report_progress()
+                if not visited:
+                    self._tell(None)
                 if not visits:
                     break
                 done, _ = await asyncio.wait(visits, return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +186,7 @@ class Crawler:
             if visits:
                 await asyncio.wait(visits)
             self._talks.clear()
+            self._tell(None)
 
     async def _begin(self, seeds: Sequence[Seed], resume: bool) -> None:
         limits = self._host.limits
@@ -197,10 +221,10 @@ class Crawler:
         new = [(p, tuple(addrs)) for p, addrs in found.items() if self._frontier.hear(p, addrs)]
         if store is not None:
             store.heard(self.number, new)
-        self._report_progress()
         if self._probe.trace.listeners:
             visited = sum(self._tally.reach.values())
             self._probe.emit("event", CrawlStarted(tuple(map(str, found)), visited))
+        self.runs += 1
 
     async def _find_seeds(self, seeds: Sequence[Seed]) -> dict[PeerId, list[Multiaddr]]:
         """Who the seeds are, and where."""
@@ -259,6 +283,7 @@ class Crawler:
                     found.why,
                 ),
             )
+        self._tell(found)
         return found
 
     def _describe(self, visit: Visit, talk: _Talk) -> CrawledPeer:
@@ -300,6 +325,8 @@ class Crawler:
         if self._probe.trace.listeners:
             now = self.progress
             self._probe.emit("event", CrawlEnded(now.heard, now.visited, now.there, now.questions))
+        for found in left:
+            self._tell(found)
         return left
 
     def _report_progress(self, *, is_finished: bool = False) -> None:

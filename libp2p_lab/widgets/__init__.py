@@ -5,6 +5,7 @@
     MeshView(peers)        pubsub: mesh, fan-out and gossip, and the way of each message
     XorTree()              the peers of a DHT as a tree, the buckets of one, a lookup step by step
     LookupRace()           the same lookups with other alpha, k and churn: hops, messages, time
+    CrawlBoard(crawler)    a crawl of a DHT as it goes on: who is there, what they run, who came and left
     ProviderMap()          the records of a key's providers, ageing while a clock runs
     BlockTrail()           a CID taken apart, a file as blocks, their way here from several peers
     NatBench()             two homes behind routers of your choice: their tables, the packets, the hole; 81 pairs tried
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from libp2p_lab.content import CID
+    from libp2p_lab.crawling import Crawler
+    from libp2p_lab.crawling.crawler import Seed
     from libp2p_lab.host import Host
     from libp2p_lab.identity import KeyPair, PublicKey
     from libp2p_lab.limits import Limits
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
         block_trail,
         chart,
         check_panel,
+        crawl_board,
         dial_bench,
         dial_race,
         handshake_stepper,
@@ -460,6 +464,18 @@ def StackBuilder(host: Host) -> stack_builder.StackBuilder:
     from libp2p_lab.widgets.stack_builder import StackBuilder as Widget
 
     return Widget(host)
+
+
+def CrawlBoard(crawler: Crawler, seeds: Iterable[Seed] = ()) -> crawl_board.CrawlBoard:
+    """A crawl as it goes on: counts over time, what peers run and speak, the latest of them, who came and left.
+
+    Args:
+        crawler: who crawls: `lab.Crawler(host)`.
+        seeds: whom to begin with, for the board's button and its `crawl`.
+    """
+    from libp2p_lab.widgets.crawl_board import CrawlBoard as Widget
+
+    return Widget(crawler, seeds)
 
 
 def CheckPanel(book: check_panel.Book) -> check_panel.CheckPanel:
