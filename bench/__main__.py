@@ -1,7 +1,7 @@
 """`python -m bench [--quick] [--alone] [part …]`: prints one table.
 
 Parts: throughput, stacks, ping, streams, connections, crowds, imports, memory, hosts, pubsub, routing,
-fetch, relay, sim, widgets. Without a name all run.
+providers, fetch, relay, sim, widgets. Without a name all run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench import (
     imports,
     memory,
     ping,
+    providers,
     pubsub,
     relay,
     routing,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[bool, bool], Awaitable[list[Row]]]] = {
     "hosts": hosts.measure,
     "pubsub": pubsub.measure,
     "routing": routing.measure,
+    "providers": providers.measure,
     "fetch": fetch.measure,
     "relay": relay.measure,
     "sim": sim.measure,

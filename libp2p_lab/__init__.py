@@ -69,6 +69,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         MemoryBlockStore,
         Registrations,
         Rendezvous,
+        SqliteProviderStore,
         add_file,
         fetch_file,
     )
@@ -164,6 +165,7 @@ __all__ = [
     "Service",
     "SignaturePolicy",
     "SqlitePeerstore",
+    "SqliteProviderStore",
     "StreamClosed",
     "StreamReset",
     "TopicScoreParameters",
@@ -209,6 +211,7 @@ _LATER = {
         "MemoryBlockStore",
         "Registrations",
         "Rendezvous",
+        "SqliteProviderStore",
         "add_file",
         "fetch_file",
     ),

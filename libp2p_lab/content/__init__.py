@@ -6,6 +6,7 @@ Read in this order:
     records.py      values: what is believed, and which is better
     ipns.py         a name that stays while what it points to changes
     providers.py    who says that it has what
+    providers_sqlite.py      the same in a file
     dht.py          the DHT whole: put, get, provide, find
     dual_dht.py     two of them: the internet's and the house's
     blocks.py       bytes under the name that they hash to
@@ -34,6 +35,7 @@ from libp2p_lab.content.exchange import BlockNotFound
 from libp2p_lab.content.ipns import IpnsRecord, IpnsValidator, ipns_key
 from libp2p_lab.content.mdns import MDNS
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderRecord, ProviderStore
+from libp2p_lab.content.providers_sqlite import SqliteProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
 from libp2p_lab.content.registrations import Registrations
 from libp2p_lab.content.rendezvous import Rendezvous
@@ -57,6 +59,7 @@ __all__ = [
     "PublicKeyValidator",
     "Registrations",
     "Rendezvous",
+    "SqliteProviderStore",
     "Validator",
     "ValueStore",
     "add_file",

@@ -12,7 +12,6 @@ Spec: kad-dht/README.md#content-provider-advertisement-and-discovery
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +22,7 @@ from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 
 MAX_ADDRS = 8  # of one record
+SWEEPS = 48  # looks for what is too old, in the life of one record, where there is no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,46 @@ class ProviderStore(Protocol):
         ...
 
 
+def check_key(key: bytes, limits: Limits) -> None:
+    """Raises `LimitExceeded` for a key of a length that no multihash of use has."""
+    if not 0 < len(key) <= limits.dht_provider_key:
+        raise LimitExceeded("dht_provider_key", len(key), limits.dht_provider_key)
+
+
+def pack_addrs(addrs: Sequence[Multiaddr]) -> bytes:
+    """The first few addresses as one string of bytes: a fifth of the memory that the objects take."""
+    data = [bytes(addr) for addr in addrs[:MAX_ADDRS]]
+    return b"".join(len(one).to_bytes(2) + one for one in data)
+
+
+def unpack_addrs(data: bytes) -> tuple[Multiaddr, ...]:
+    """The reverse."""
+    addrs, offset = [], 0
+    while offset < len(data):
+        end = offset + 2 + int.from_bytes(data[offset : offset + 2])
+        addrs.append(Multiaddr(data[offset + 2 : end]))
+        offset = end
+    return tuple(addrs)
+
+
+@dataclass(slots=True, eq=False)
+class _Provider:
+    """One peer, however many records it has."""
+
+    peer_id: PeerId
+    records: int = 0
+    addrs: bytes = b""  # the latest: most of its records have the same
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """One record."""
+
+    provider: _Provider
+    addrs: bytes
+    received_at: float
+
+
 class MemoryProviderStore:
     """Provider records in memory: a `ProviderStore`.
 
@@ -66,9 +106,10 @@ class MemoryProviderStore:
     def __init__(self, clock: Callable[[], float], limits: Limits = DEFAULT_LIMITS) -> None:
         self._clock = clock
         self._limits = limits
-        self._records: dict[bytes, dict[PeerId, ProviderRecord]] = {}
-        self._of_peer: Counter[PeerId] = Counter()
+        self._records: dict[bytes, list[_Held]] = {}  # the latest last
+        self._providers: dict[PeerId, _Provider] = {}
         self._count = 0
+        self._swept_at = clock()
 
     def __len__(self) -> int:
         return self._count
@@ -77,61 +118,89 @@ class MemoryProviderStore:
         """As `ProviderStore.add`."""
         if provider != sender:
             return False
-        limits = self._limits
-        if not 0 < len(key) <= limits.dht_provider_key:
-            raise LimitExceeded("dht_provider_key", len(key), limits.dht_provider_key)
-        held = self._records.get(key, {})
-        if provider not in held:
-            self._check_room(key, provider, len(held))
-            self._count += 1
-            self._of_peer[provider] += 1
-        record = ProviderRecord(provider, tuple(addrs)[:MAX_ADDRS], self._clock())
-        held = self._records.setdefault(key, {})
-        held.pop(provider, None)
-        held[provider] = record
+        check_key(key, self._limits)
+        if not self._forget(key, provider):
+            self._make_room(key, provider)
+        known = self._providers.setdefault(provider, _Provider(provider))
+        packed = pack_addrs(addrs)
+        if packed != known.addrs:
+            known.addrs = packed
+        known.records += 1
+        self._count += 1
+        record = _Held(known, known.addrs, self._clock())
+        if key in self._records:
+            self._records[key].append(record)
+        else:
+            self._records[key] = [record]  # of one: shorter than an empty list that has grown
         return True
 
-    def _check_room(self, key: bytes, provider: PeerId, held: int) -> None:
+    def _make_room(self, key: bytes, provider: PeerId) -> None:
+        """Before a record more. Raises `LimitExceeded`."""
+        full = self._what_is_full(key, provider)
+        now = self._clock()
+        if full is not None and now - self._swept_at >= self._limits.dht_provider_ttl / SWEEPS:
+            self._swept_at = now
+            self.expire_all()
+            full = self._what_is_full(key, provider)
+        if full is not None:
+            raise full
+
+    def _what_is_full(self, key: bytes, provider: PeerId) -> LimitExceeded | None:
         limits = self._limits
+        known = self._providers.get(provider)
         for name, value, allowed in (
             ("dht_provider_records", self._count, limits.dht_provider_records),
             (
                 "dht_provider_records_per_peer",
-                self._of_peer[provider],
+                known.records if known else 0,
                 limits.dht_provider_records_per_peer,
             ),
-            ("dht_providers_per_key", held, limits.dht_providers_per_key),
+            (
+                "dht_providers_per_key",
+                len(self._records.get(key, ())),
+                limits.dht_providers_per_key,
+            ),
         ):
             if value >= allowed:
-                raise LimitExceeded(name, value + 1, allowed)
+                return LimitExceeded(name, value + 1, allowed)
+        return None
 
     def get(self, key: bytes) -> list[ProviderRecord]:
         """As `ProviderStore.get`."""
         self._expire(key)
-        now, limits = self._clock(), self._limits
-        found = []
-        for record in reversed(self._records.get(key, {}).values()):
-            if now - record.received_at >= limits.dht_provider_addrs_ttl:
-                record = ProviderRecord(record.peer_id, (), record.received_at)
-            found.append(record)
-        return found
+        now, fresh = self._clock(), self._limits.dht_provider_addrs_ttl
+        return [
+            ProviderRecord(
+                one.provider.peer_id,
+                unpack_addrs(one.addrs) if now - one.received_at < fresh else (),
+                one.received_at,
+            )
+            for one in reversed(self._records.get(key, ()))
+        ]
 
     def expire_all(self) -> None:
-        """Forget every record that is too old. To be called now and then."""
+        """Forget every record that is too old."""
         for key in [*self._records]:
             self._expire(key)
 
     def _expire(self, key: bytes) -> None:
-        held = self._records.get(key)
-        if held is None:
-            return
-        now = self._clock()
-        for peer, record in [*held.items()]:
-            if now - record.received_at >= self._limits.dht_provider_ttl:
-                del held[peer]
-                self._count -= 1
-                self._of_peer[peer] -= 1
-                if not self._of_peer[peer]:
-                    del self._of_peer[peer]
+        oldest = self._clock() - self._limits.dht_provider_ttl
+        for one in [*self._records.get(key, ())]:
+            if one.received_at > oldest:
+                break  # those behind it are younger
+            self._forget(key, one.provider.peer_id)
+
+    def _forget(self, key: bytes, peer: PeerId) -> bool:
+        """Without this record, if it is there. Returns whether it was."""
+        held = self._records.get(key, [])
+        one = next((one for one in held if one.provider.peer_id == peer), None)
+        if one is None:
+            return False
+        held.remove(one)
         if not held:
             del self._records[key]
+        one.provider.records -= 1
+        if not one.provider.records:
+            del self._providers[peer]
+        self._count -= 1
+        return True

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from libp2p_lab.content import (
     CID,
     Codec,
-    MemoryProviderStore,
     Namespaces,
     PublicKeyValidator,
     ValueStore,
@@ -19,7 +18,6 @@ from libp2p_lab.identity.keys import KeyPair
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import Limits
-from tests.routing.test_cores import peer_id
 from tests.support import load_vectors
 
 CIDS = load_vectors("cid.json")["vectors"]
@@ -132,58 +130,6 @@ def test_values_get_better_and_older() -> None:
     assert store.get(b"/n/a") is None
     store.put(b"/n/c", b"1")
     assert len(store) == 1
-
-
-def test_s25_only_the_sender_is_stored_and_caps_hold() -> None:
-    limits = Limits(
-        dht_provider_records=50, dht_provider_records_per_peer=20, dht_providers_per_key=10
-    )
-    store = MemoryProviderStore(Clock(), limits)
-    a, b = peer_id(1), peer_id(2)
-    assert not store.add(b"key", a, b, [ADDR])
-    assert store.add(b"key", a, a, [ADDR])
-    for bad in (b"", b"x" * 81):
-        with pytest.raises(LimitExceeded):
-            store.add(bad, a, a, [])
-    stored = 0
-    for number in range(10_000):
-        try:
-            store.add(b"%d" % number, a, a, [])
-            stored += 1
-        except LimitExceeded:
-            pass
-    assert (stored, len(store)) == (19, 20)
-    with pytest.raises(LimitExceeded):
-        for number in range(20):
-            store.add(b"one key", peer_id(100 + number), peer_id(100 + number), [])
-    assert len(store.get(b"one key")) == 10
-    with pytest.raises(LimitExceeded):
-        for number in range(100):
-            store.add(b"k%d" % number, peer_id(500 + number), peer_id(500 + number), [])
-    assert len(store) == 50
-
-
-def test_s26_the_addresses_of_a_record_are_capped() -> None:
-    store = MemoryProviderStore(Clock())
-    store.add(b"key", peer_id(1), peer_id(1), [ADDR] * 10_000)
-    assert len(store.get(b"key")[0].addrs) <= 8
-
-
-def test_records_age_in_two_steps() -> None:
-    clock, limits = Clock(), Limits()
-    store = MemoryProviderStore(clock)
-    store.add(b"key", peer_id(1), peer_id(1), [ADDR])
-    clock.now += limits.dht_provider_addrs_ttl
-    store.add(b"key", peer_id(2), peer_id(2), [ADDR])
-    assert [(r.peer_id, r.addrs) for r in store.get(b"key")] == [
-        (peer_id(2), (ADDR,)),
-        (peer_id(1), ()),
-    ]
-    clock.now += limits.dht_provider_ttl - limits.dht_provider_addrs_ttl
-    assert [r.peer_id for r in store.get(b"key")] == [peer_id(2)]
-    clock.now += limits.dht_provider_ttl
-    store.expire_all()
-    assert (len(store), store._records, store._of_peer) == (0, {}, {})
 
 
 def test_misuse_of_cids() -> None:
