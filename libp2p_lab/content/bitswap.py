@@ -82,7 +82,8 @@ class Bitswap:
         """As `Service.attach`."""
         self._host = host
         self._hunt = Hunt(host.limits)
-        self.store = self._given_store or MemoryBlockStore(host.limits)
+        given = self._given_store  # an empty one is false
+        self.store = MemoryBlockStore(host.limits) if given is None else given
         self.store.watch(self._arrived)
         host.set_handler(PROTOCOL_ID, self._serve)
         host.on_connect(self._connected)

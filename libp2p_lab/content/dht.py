@@ -66,7 +66,8 @@ class KadDHT(Kademlia):
         """As `Service.attach`."""
         super().attach(host)
         self.values = ValueStore(self.namespaces, self._clock, host.limits)
-        self.providers = self._given_providers or MemoryProviderStore(self._clock, host.limits)
+        given = self._given_providers  # an empty one is false
+        self.providers = MemoryProviderStore(self._clock, host.limits) if given is None else given
 
     # -- answering ------------------------------------------------------------------------------------------------
 

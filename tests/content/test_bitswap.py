@@ -351,6 +351,12 @@ async def test_a_block_comes_from_a_neighbour_and_is_kept() -> None:
         assert await carol.bitswap.get(inline) == b"abc"
 
 
+async def test_a_store_of_ones_own() -> None:
+    store = MemoryBlockStore()
+    async with lab.Host(services=[lab.Bitswap(store)]) as alice:
+        assert alice.bitswap.store is store, "though it is empty"
+
+
 async def test_nobody_has_it() -> None:
     async with host() as alice, host() as bob, lab.Host(listen=["/memory/0"]) as mute:
         with pytest.raises(BlockNotFound):
