@@ -398,10 +398,15 @@ class Host:
         return await self._swarm.punch(peer, addr, is_client)
 
     def expect_punch(
-        self, peer: PeerId, ip: str, on_stray: Callable[[Multiaddr], None]
+        self,
+        peer: PeerId,
+        ip: str,
+        on_stray: Callable[[Multiaddr], None],
+        *,
+        is_server_there: bool = True,
     ) -> Callable[[], None]:
         """What comes from `ip` now may be the other side's dial: see `Swarm.expect_punch`."""
-        return self._swarm.expect_punch(peer, ip, on_stray)
+        return self._swarm.expect_punch(peer, ip, on_stray, is_server_there=is_server_there)
 
     def open_hole(self, addr: Multiaddr, data: bytes) -> None:
         """Let our NAT expect datagrams from `addr`, by sending one there. Raises: `LocalError`."""

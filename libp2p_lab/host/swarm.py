@@ -490,7 +490,12 @@ class Swarm:
         return await self._dial_once(peer, addr, transport)
 
     def expect_punch(
-        self, peer: PeerId, ip: str, on_stray: Callable[[Multiaddr], None]
+        self,
+        peer: PeerId,
+        ip: str,
+        on_stray: Callable[[Multiaddr], None],
+        *,
+        is_server_there: bool = True,
     ) -> Callable[[], None]:
         """While holes are punched as the client: what comes from `ip` may be the other's dial.
 
@@ -501,10 +506,12 @@ class Swarm:
             peer: the other.
             ip: where it is.
             on_stray: called with the source of each datagram from there that means nothing.
+            is_server_there: False where the other is thought to dial as any caller does.
 
         Returns: a function that ends it.
         """
-        self._punchers[ip] = peer
+        if is_server_there:
+            self._punchers[ip] = peer
         stops = [
             transport.watch_strays(ip, on_stray, self._parts)
             for transport in self._transports

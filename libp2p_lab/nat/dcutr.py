@@ -18,8 +18,8 @@ Misconception: who wants the connection punches first. It is the one who was cal
 that nobody can call.
 
 Spec: relay/DCUtR.md#the-protocol
-go-libp2p swaps the roles at its third try, for its own versions before 0.41. The spec knows nothing of it, and neither
-do we.
+Deviation: at the last try, A takes what comes in from B for a call like any other, where B is client. The spec's B is
+never client; js-libp2p 3 always is, and go-libp2p at its third try, for its own versions before 0.41.
 """
 
 from __future__ import annotations
@@ -375,7 +375,9 @@ class DCUtR:
                 tasks[addr] = asyncio.create_task(work)
 
         ips = {addr.parts[0].value for addr in punch.addrs if as_ == "client"}
-        stops = [self._host.expect_punch(peer, ip, dial) for ip in ips]
+        # Some dial as client whatever their role is, and go's third try swaps the roles: so our last one lets them.
+        by_role = attempt == 1 or attempt < self.retries
+        stops = [self._host.expect_punch(peer, ip, dial, is_server_there=by_role) for ip in ips]
         arrived = asyncio.create_task(there.wait())
         try:
             async with asyncio.timeout(self._host.limits.dcutr_dial_timeout):
