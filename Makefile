@@ -8,7 +8,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-newest lint unit interop netns notebooks-test browser interop-peers \
-        binder bench fuzz properties docs notebooks widgets proto lab-env test-env clean distclean
+        binder bench fuzz properties natlab docs notebooks widgets proto lab-env test-env clean distclean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,6 +42,9 @@ properties: test-env  ## all properties with thousands of examples (ARGS=tests/w
 
 bench: test-env  ## speed and memory, beside js-libp2p and py-libp2p where they are installed
 	$(VENV) -m bench $(ARGS)
+
+natlab: test-env  ## two homes and a relay in this machine's own kernel (Linux; ARGS='symmetric "full cone" quic', --ports, --shell)
+	$(VENV) -m tests.netns $(ARGS)
 
 docs: test-env  ## build the documentation into site/
 	$(VENV) -m tools.build_docs

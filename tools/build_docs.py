@@ -39,7 +39,12 @@ WITHOUT_SOURCES = "--without-sources"
 SPECS = "https://github.com/libp2p/specs/blob/master/"
 # Texts of a chapter beside its notebook. What is for instructors stays out, and so do answers.
 TEXTS = {"lecture": "Lecture", "objectives": "Objectives"}
-PAGES = {"README.md": "About", "CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changes"}
+PAGES = {
+    "README.md": "About",
+    "docs/nat-lab.md": "NAT lab",
+    "CONTRIBUTING.md": "Contributing",
+    "CHANGELOG.md": "Changes",
+}
 LICENSES = ("LICENSE", "LICENSE-MIT", "LICENSE-APACHE")
 
 STYLE = """\
@@ -94,6 +99,11 @@ def render(text: str) -> str:
     return relinked(str(markdown().render(text)))
 
 
+def page_path(name: str) -> str:
+    """Where the page of a text of the repository is, below the site's folder."""
+    return f"{Path(name).stem.lower()}.html"
+
+
 def relinked(body: str) -> str:
     """Links as they are in the repository, made to fit the site."""
 
@@ -105,7 +115,7 @@ def relinked(body: str) -> str:
         if re.match(r"[a-z]+:", target) or not path:
             return found[0]
         if path in PAGES:
-            return f'href="{path.removesuffix(".md").lower()}.html{anchor}"'
+            return f'href="{page_path(path)}{anchor}"'
         if path in LICENSES:
             return f'href="{path}.txt"'
         if path.startswith("libp2p_lab/") and path.endswith(".py"):
@@ -246,10 +256,8 @@ def build(site: Path, *, sources: bool = True) -> list[Path]:
         shutil.copyfile(REPOSITORY / name, site / f"{name}.txt")
     pages = {chapter: chapter_pages(chapter) for chapter in CHAPTERS}
     about = [
-        Page(
-            f"{n.removesuffix('.md').lower()}.html", t, render((REPOSITORY / n).read_text("utf-8"))
-        )
-        for n, t in PAGES.items()
+        Page(page_path(name), title, render((REPOSITORY / name).read_text("utf-8")))
+        for name, title in PAGES.items()
     ]
     about.append(Page("modules.html", "Modules", modules_body()))
     index = Page("index.html", "Chapters", index_body(pages))

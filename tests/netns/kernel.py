@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def why_not() -> str:
     return f"this kernel has no NAT: {tried.stderr.strip()}" if tried.returncode else ""
 
 
+def remove_leftovers() -> list[str]:
+    """Remove the machines of runs that were killed; their names."""
+    command = ["ip", "netns", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = [line.split()[0] for line in listed.stdout.splitlines() if line.strip()]
+    found = [(name, re.fullmatch(r"lab(\d+)-\w+", name)) for name in names]
+    left = [name for name, ours in found if ours and not Path("/proc", ours[1]).exists()]
+    for name in left:
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    return left
+
+
 class KernelLab:
     """The network. Use it as a context manager."""
 
@@ -79,6 +92,11 @@ class KernelLab:
             self._relay.communicate()
         for name in self._made:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Their names, as `ip netns` knows them."""
+        return tuple(self._made)
 
     def _run(self, where: str, command: str, text: str | None = None) -> None:
         words = ["ip", "netns", "exec", self._prefix + where, *command.split()]

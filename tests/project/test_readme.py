@@ -15,7 +15,7 @@ from libp2p_lab.curriculum import CHAPTERS
 from tests.support import REPOSITORY
 from tools import run_tests
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/nat-lab.md")
 TEXT = {name: (REPOSITORY / name).read_text("utf-8") for name in PAGES}
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -57,7 +57,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
 def test_a_command_exists(command: str) -> None:
-    program, *words = shlex.split(command)
+    program, *words = shlex.split(command.removeprefix("sudo "))
     match program, words:
         case "make", [target, *_]:
             makefile = (REPOSITORY / "Makefile").read_text("utf-8")
@@ -77,7 +77,8 @@ def test_a_command_exists(command: str) -> None:
         case (("python" | ".venv/bin/python"), ["-m", "pytest", path]):
             assert (REPOSITORY / path).exists()
         case (("python" | ".venv/bin/python"), ["-m", module, *_]):
-            assert (REPOSITORY / f"{module.replace('.', '/')}.py").is_file()
+            path = REPOSITORY.joinpath(*module.split("."))
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
         case "pip", ["install", *_]:
             pass
         case _:
