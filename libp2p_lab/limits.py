@@ -188,6 +188,7 @@ class Limits:
     crawl_peers: int = 100_000  # heard of in one crawl; more are only counted
     crawl_addrs: int = 8  # of one peer that are dialed
     crawl_questions: int = 16  # to one peer: buckets; go-libp2p-kad-dht's crawler: 16
+    crawl_dial_timeout: float = 10.0  # all addresses of one peer; go-libp2p-kad-dht's crawler: 5 s
     crawl_pause: float = 0.05  # between two questions to one peer
     crawl_answer: int = 256 * 1024  # bytes of one answer: 20 peers with addresses in plenty
     crawl_identify_timeout: float = 5.0  # then the peer is asked without; nebula: 5 s

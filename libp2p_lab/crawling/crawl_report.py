@@ -15,6 +15,8 @@ from libp2p_lab.crawling.findings import Churn, CrawledPeer, Reach, tally, trans
 
 SHOWN = 40  # rows of a table of names
 PEERS = 2000  # rows of the table of peers
+NUMBERS = ("peers", "share", "named")  # columns of them
+_RIGHT = ' class="number"'
 MEANING = {
     Reach.ANSWERED: "told us whom they know",
     Reach.CONNECTED: "are there, but do not serve this DHT, or did not answer",
@@ -31,8 +33,10 @@ h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}p{m
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 caption{text-align:left;color:var(--quiet);padding:.2rem 0}
 th,td{text-align:left;vertical-align:top;padding:.2rem .6rem .2rem 0;border-bottom:1px solid var(--line)}
-th{color:var(--quiet);font-weight:600}td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.bar{width:38%;min-width:8rem}td.bar span{display:block;height:.85rem;background:var(--bar);min-width:1px}
+th{color:var(--quiet);font-weight:600}
+.number{width:1%;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.bar{width:38%;min-width:8rem}
+td.bar span{display:block;height:.85rem;margin-top:.3rem;background:var(--bar);min-width:1px}
 code{font:12.5px ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}summary{cursor:pointer}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.6rem;margin:1rem 0;padding:0}
 .figures div{border:1px solid var(--line);border-radius:8px;padding:.5rem .8rem}
@@ -173,7 +177,9 @@ def _peers(peers: Sequence[CrawledPeer]) -> str:
 
 
 def _table(caption: str, head: Iterable[str], rows: str) -> str:
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    columns = "".join(
+        f'<th scope="col"{_RIGHT if name in NUMBERS else ""}>{escape(name)}</th>' for name in head
+    )
     return (
         f'<div class="wide"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table></div>"

@@ -237,15 +237,21 @@ class Crawler:
             try:
                 addr = Multiaddr(seed) if isinstance(seed, str) else seed
                 for one in await resolve(addr, self._host.limits, self._look_up):
-                    peer = one.peer_id
-                    if peer is None:  # whoever answers there
-                        peer = (await self._host.connect(one)).remote_peer
+                    peer = one.peer_id if one.peer_id is not None else await self._who_is_at(one)
                     found.setdefault(peer, []).append(one.without_peer())
             except DialError as error:
                 failures.extend(error.attempts or [(str(seed), error)])
         if not found:
             raise DialError("no seed leads anywhere:", failures)
         return found
+
+    async def _who_is_at(self, addr: Multiaddr) -> PeerId:
+        """Whoever answers there; the visit dials it again, by name."""
+        before = {*self._host.peers}
+        peer = (await self._host.connect(addr)).remote_peer
+        if peer not in before:
+            await self._host.disconnect(peer)
+        return peer
 
     def _may_dial(self, addr: Multiaddr, *, private: bool) -> bool:
         if "p2p-circuit" in addr.names:  # its relay would pay for us
@@ -371,8 +377,9 @@ class Crawler:
             return there[0]
         clock = asyncio.get_running_loop().time
         began = clock()
-        talk.tried = await self._resolve(visit.addrs)
-        talk.connection = await self._host.dial_direct(visit.peer, talk.tried)
+        async with asyncio.timeout(self._host.limits.crawl_dial_timeout):
+            talk.tried = await self._resolve(visit.addrs)
+            talk.connection = await self._host.dial_direct(visit.peer, talk.tried)
         talk.seconds = clock() - began
         return talk.connection
 

@@ -182,6 +182,7 @@ async def test_names_are_looked_up() -> None:
         assert len(await crawl(crawler, "/dnsaddr/seeds.test")) == 3
         bare = peers[0].addrs[0].without_peer()
         assert len(await crawl(lab.Crawler(host), bare)) == 3
+        assert host.connections == []
 
 
 async def test_misuse() -> None:
