@@ -41,6 +41,7 @@ SPECS = "https://github.com/libp2p/specs/blob/master/"
 TEXTS = {"lecture": "Lecture", "objectives": "Objectives"}
 PAGES = {
     "README.md": "About",
+    "docs/crawl.md": "Crawling",
     "docs/nat-lab.md": "NAT lab",
     "CONTRIBUTING.md": "Contributing",
     "CHANGELOG.md": "Changes",

@@ -315,7 +315,7 @@ class Crawler:
         """Nobody is left to visit, or enough were."""
         if self._frontier.is_finished:
             left = [
-                CrawledPeer(peer, Reach.UNDIALED, tuple(addrs), why=_UNDIALED)
+                CrawledPeer(peer, Reach.UNDIALED, tuple(addrs), why=_LEFT if addrs else _UNDIALED)
                 for peer, addrs in self._frontier.undialed()
             ]
         else:
@@ -439,6 +439,7 @@ class Crawler:
 
 _CLOSED = "the host was closed while it crawled"
 _UNDIALED = "nobody named an address that we may dial"
+_LEFT = "too many others did not answer at its address"
 
 
 def _has_name(addr: Multiaddr) -> bool:

@@ -15,7 +15,7 @@ from libp2p_lab.curriculum import CHAPTERS
 from tests.support import REPOSITORY
 from tools import run_tests
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/nat-lab.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/crawl.md", "docs/nat-lab.md")
 TEXT = {name: (REPOSITORY / name).read_text("utf-8") for name in PAGES}
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -49,6 +49,22 @@ def test_the_code_runs() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "b'HELLO'\n"
+
+
+def test_the_crawl_runs() -> None:
+    (code,) = blocks("docs/crawl.md", "python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *found, last = done.stdout.splitlines()
+    assert last == "100% of 8 were reached"
+    assert all(" answered example/1 " in line for line in found)
 
 
 def test_there_are_commands() -> None:
