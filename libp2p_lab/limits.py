@@ -187,6 +187,7 @@ class Limits:
     crawl_failures_per_ip: int = 64  # visits without an answer, then the address is left alone
     crawl_peers: int = 100_000  # heard of in one crawl; more are only counted
     crawl_addrs: int = 8  # of one peer that are dialed
+    crawl_addr: int = 512  # bytes of one address; webtransport's with two hashes: about 100
     crawl_questions: int = 16  # to one peer: buckets; go-libp2p-kad-dht's crawler: 16
     crawl_dial_timeout: float = 10.0  # all addresses of one peer; go-libp2p-kad-dht's crawler: 5 s
     crawl_pause: float = 0.05  # between two questions to one peer

@@ -61,7 +61,8 @@ class Frontier:
         self._limits = limits
         self._allowed = allowed
         self._without = set(without)
-        self._addrs: dict[PeerId, tuple[Multiaddr, ...]] = {}  # of those not visited yet
+        # Of those not visited yet. As bytes: parsed, they take several times as much memory.
+        self._addrs: dict[PeerId, tuple[bytes, ...]] = {}
         self._waiting: OrderedDict[str, deque[PeerId]] = OrderedDict()  # by site, which take turns
         self._visiting: dict[PeerId, tuple[str, Visit]] = {}  # with the site whose turn it was
         self._visited: set[PeerId] = set()
@@ -96,18 +97,19 @@ class Frontier:
         if known is None and len(self) >= self._limits.crawl_peers:
             self.refused += 1
             return False
-        usable = (addr.without_peer() for addr in addrs if self._allowed(addr))
-        merged = tuple(dict.fromkeys((*(known or ()), *usable)))[: self._limits.crawl_addrs]
+        usable = (addr.without_peer().to_bytes() for addr in addrs if self._allowed(addr))
+        short = (data for data in usable if len(data) <= self._limits.crawl_addr)
+        merged = tuple(dict.fromkeys((*(known or ()), *short)))[: self._limits.crawl_addrs]
         if merged == known:
             return False
         self._addrs[peer] = merged
         if merged and not known:
-            self._waiting.setdefault(site_of(merged[0]), deque()).append(peer)
+            self._waiting.setdefault(site_of(Multiaddr(merged[0])), deque()).append(peer)
         return True
 
     def addrs(self, peer: PeerId) -> tuple[Multiaddr, ...]:
         """Where `peer`, who was not visited yet, is said to be."""
-        return self._addrs.get(peer, ())
+        return tuple(map(Multiaddr, self._addrs.get(peer, ())))
 
     def skip(self, peer: PeerId) -> None:
         """`peer` was visited before this crawl was interrupted."""
@@ -139,7 +141,7 @@ class Frontier:
         """The next peer in a site's line that can be visited."""
         while line:
             peer = line.popleft()
-            usable = tuple(a for a in self._addrs[peer] if not self._is_left_alone(a))
+            usable = tuple(a for a in self.addrs(peer) if not self._is_left_alone(a))
             if usable:
                 del self._addrs[peer]
                 visit = Visit(peer, usable)
@@ -179,7 +181,7 @@ class Frontier:
 
     def undialed(self) -> list[tuple[PeerId, Sequence[Multiaddr]]]:
         """At the end: those who were not visited, and the addresses that were left alone."""
-        return [*self._addrs.items()]
+        return [(peer, self.addrs(peer)) for peer in self._addrs]
 
 
 def site_of(addr: Multiaddr) -> str:

@@ -160,6 +160,13 @@ def test_an_address_that_comes_later_will_do() -> None:
     assert frontier.undialed() == [(peer_id(2), ())]
 
 
+def test_addresses_of_absurd_length_are_not_kept() -> None:
+    frontier = Frontier()
+    long = Multiaddr("/dns4/" + "x" * 600 + "/tcp/1")
+    frontier.hear(peer_id(1), [long, addr(1)])
+    assert frontier.addrs(peer_id(1)) == (addr(1),)
+
+
 def test_a_thousand_names_at_one_address_delay_nobody_and_are_left_alone() -> None:
     limits = replace(
         DEFAULT_LIMITS, crawl_at_once=8, crawl_at_once_per_ip=2, crawl_failures_per_ip=10
