@@ -112,7 +112,7 @@ class ForeignPeer:
                 `listen` (addresses as text), `security` (of "noise", "tls", "plaintext"), `muxers` (of "yamux",
                 "mplex"), `tls_key` and `tls_cert` (PEM, for addresses with /wss), `swarm_key` (the text of a
                 private network's file), `pubsub` ("gossipsub", "floodsub") with `pubsub_options` (its own), `dht`
-                (whether it serves one).
+                (whether it serves one), `calls` (whether it calls out to the local network by mDNS).
         """
         started = await self.call("start", **options)
         self.peer_id = PeerId.from_text(started["peer_id"])

@@ -25,6 +25,7 @@ import { floodsub } from '@libp2p/floodsub'
 import { gossipsub } from '@libp2p/gossipsub'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
 import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -200,6 +201,13 @@ function found (peer) {
   return { peer_id: peer.id.toString(), addrs: peer.multiaddrs.map(String) }
 }
 
+// mDNS that tells what it hears; libp2p's own event "peer:discovery" tells of whoever dials us as well.
+function calling (components) {
+  const discovery = mdns()(components)
+  discovery.addEventListener('peer', ({ detail }) => say({ event: 'discovered', ...found(detail) }))
+  return discovery
+}
+
 const commands = {
   async start ({
     key_type: type = 'ed25519',
@@ -217,6 +225,7 @@ const commands = {
     circuit = false, // dials and listens through relays
     relay, // options of a relay; is none without
     punches = false, // by DCUtR
+    calls = false, // out to the local network, by mDNS; whom it finds is told as events "discovered"
     announce = [] // addresses to tell besides those at which it listens
   }) {
     if (node != null) throw new Error('already started')
@@ -236,6 +245,7 @@ const commands = {
       privateKey,
       addresses: { listen, appendAnnounce: announce },
       transports,
+      peerDiscovery: calls ? [calling] : [],
       connectionProtector: swarmKey == null ? undefined : preSharedKey({ psk: Buffer.from(swarmKey) }),
       connectionEncrypters: pick(SECURITY, security, 'secure channel'),
       streamMuxers: pick(MUXERS, muxers, 'muxer'),

@@ -31,6 +31,8 @@ from libp2p.bitswap.dag import MerkleDag
 from libp2p.crypto import ecc, ed25519, rsa, secp256k1, x25519
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.serialization import deserialize_private_key
+from libp2p.discovery.events.peerDiscovery import peerDiscovery
+from libp2p.discovery.mdns import MDNSDiscovery
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import parse_identify_response
@@ -268,6 +270,7 @@ class Peer:
         bitswap: bool = False,
         relay: dict[str, Any] | None = None,
         circuit: bool = False,
+        calls: bool = False,
     ) -> dict[str, Any]:
         if private_key is None:
             key = KEY_MAKERS[key_type]()
@@ -312,6 +315,12 @@ class Peer:
         await self._nursery.start(run_host, host, addrs)
         for service in services:
             await self._nursery.start(run_service, service)
+        if calls:  # out to the local network, by mDNS; whom it finds is told as events "discovered"
+            peerDiscovery.register_peer_discovered_handler(
+                lambda info: say({"event": "discovered", **(found(info) or {})})
+            )
+            self._mdns = MDNSDiscovery(host.get_network(), host=host)
+            self._mdns.start()
         self._host, self._perf = host, perf
         return {**await self.addrs(), "private_key": key.private_key.serialize().hex()}
 
