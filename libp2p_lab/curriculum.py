@@ -165,6 +165,7 @@ CHAPTERS: tuple[Chapter, ...] = (
             "content.cid",
             "content.records",
             "content.providers",
+            "content.sweep",
             "content.blocks",
             "content.bitswap_messages",
             "content.exchange",

@@ -172,6 +172,7 @@ class Limits:
     dht_providers_per_key: int = 100  # given in one answer, and kept
     dht_provider_ttl: float = 48 * 3600.0  # kad-dht: 48 h
     dht_provider_addrs_ttl: float = 30 * 60.0  # after which only the id is given; kad-dht: 30 min
+    dht_region_lookups: int = 16  # of one region in a sweep; two or three are usual
     dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
 
     # -- the local network ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Read in this order:
     ipns.py         a name that stays while what it points to changes
     providers.py    who says that it has what
     providers_sqlite.py      the same in a file
+    sweep.py        many keys, region by region
     dht.py          the DHT whole: put, get, provide, find
     dual_dht.py     two of them: the internet's and the house's
     blocks.py       bytes under the name that they hash to

@@ -16,18 +16,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from libp2p_lab.content.cid import CID
 from libp2p_lab.content.ipns import IpnsValidator
 from libp2p_lab.content.providers import MemoryProviderStore, ProviderStore
 from libp2p_lab.content.records import Namespaces, PublicKeyValidator, Validator, ValueStore
+from libp2p_lab.content.sweep import Coverage, Prefix, Swept, in_region
 from libp2p_lab.errors import LabError, LocalError, MalformedMessage, RecordInvalid
 from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.routing.distance import position
-from libp2p_lab.routing.kad import Kademlia
+from libp2p_lab.routing.kad import MAX_REFRESHED_BUCKET, Kademlia
 from libp2p_lab.routing.kad_messages import KadMessage, MessageType, Peer, Record
 
 if TYPE_CHECKING:
@@ -165,21 +166,27 @@ class KadDHT(Kademlia):
     async def _correct(self, peers: Sequence[PeerId], message: KadMessage) -> None:
         await self._send_to(peers, message)
 
-    async def _send_to(
-        self, peers: Sequence[PeerId], message: KadMessage, *, answered: bool = True
-    ) -> list[PeerId]:
+    async def _send_to(self, peers: Sequence[PeerId], message: KadMessage) -> list[PeerId]:
         """Send a message to each; returns those that took it."""
-        took: list[PeerId] = []
+        return await self._each(peers, lambda peer: self.request(peer, message))
 
-        async def send(peer: PeerId) -> None:
+    @staticmethod
+    async def _each(
+        peers: Iterable[PeerId], do: Callable[[PeerId], Awaitable[object]]
+    ) -> list[PeerId]:
+        """Do something with all of them at once; returns those with whom it went well."""
+        took: dict[PeerId, None] = {}
+
+        async def one(peer: PeerId) -> None:
             with contextlib.suppress(LabError, OSError):
-                await self.request(peer, message, answered=answered)
-                took.append(peer)
+                await do(peer)
+                took[peer] = None
 
+        listed = [*peers]
         async with asyncio.TaskGroup() as tasks:
-            for peer in peers:
-                tasks.create_task(send(peer))
-        return [peer for peer in peers if peer in took]
+            for peer in listed:
+                tasks.create_task(one(peer))
+        return [peer for peer in listed if peer in took]
 
     # -- providers ----------------------------------------------------------------------------------------------------
 
@@ -191,29 +198,91 @@ class KadDHT(Kademlia):
         Spec: kad-dht/README.md#content-provider-advertisement
         """
         key = _multihash(cid)
-        self._provided[key] = None
-        if self._republishing is None:
-            self._republishing = self._host.create_task(self._republish())
-        return await self._advertise(key)
+        self._remember([key])
+        message = self._announcement(key)
+        peers = await self.closest_peers(key)
+        return await self._each(peers, lambda peer: self.tell(peer, [message]))
+
+    async def provide_many(self, cids: Iterable[CID | bytes]) -> Swept:
+        """As `provide`, for many: region by region, each of which is searched once for all keys that lie there.
+
+        Returns: by multihash, whom we told; and what it took.
+        """
+        keys = [*dict.fromkeys(_multihash(cid) for cid in cids)]
+        self._remember(keys)
+        return await self._sweep(keys)
 
     def stop_providing(self, cid: CID | bytes) -> None:
         """Say it no more; the records that are out there expire."""
         self._provided.pop(_multihash(cid), None)
 
-    async def _advertise(self, key: bytes) -> list[PeerId]:
+    def _remember(self, keys: list[bytes]) -> None:
+        """To be said again and again."""
+        self._provided.update(dict.fromkeys(keys))
+        if self._republishing is None:
+            self._republishing = self._host.create_task(self._republish())
+
+    def _announcement(self, key: bytes) -> KadMessage:
+        """That we have it; a server writes it down itself as well."""
         me = Peer(self._host.peer_id, tuple(a.without_peer() for a in self._host.addrs))
         if self.mode == "server":
             self.providers.add(key, me.peer_id, me.peer_id, me.addrs)
-        message = KadMessage(MessageType.ADD_PROVIDER, key, provider_peers=(me,))
-        return await self._send_to(await self.closest_peers(key), message, answered=False)
+        return KadMessage(MessageType.ADD_PROVIDER, key, provider_peers=(me,))
 
     async def _republish(self) -> None:
-        """Our records again, those that are near each other one after the other, so that lookups help each other."""
         while True:
             await asyncio.sleep(self._host.limits.dht_republish_interval)
-            for key in sorted(self._provided, key=position):
-                with contextlib.suppress(TimeoutError):
-                    await self._advertise(key)
+            await self._sweep([*self._provided])
+
+    async def _sweep(self, keys: Sequence[bytes]) -> Swept:
+        waiting = sorted(keys, key=position)
+        coverage = Coverage(self.k)
+        told: dict[bytes, tuple[PeerId, ...]] = {}
+        regions = lookups = 0
+        while waiting:
+            lookups += await self._explore(coverage, waiting)
+            count = in_region(waiting, coverage.region(position(waiting[0])))
+            told.update(await self._tell_region(coverage, waiting[:count]))
+            waiting = waiting[count:]
+            regions += 1
+        return Swept(told, regions, lookups)
+
+    async def _explore(self, coverage: Coverage, keys: Sequence[bytes]) -> int:
+        """Search until the k peers closest to the first of these sorted keys are known. Returns how often."""
+        place = position(keys[0])
+        for count in range(self._host.limits.dht_region_lookups):
+            gap = coverage.gap(place)
+            target = None if gap is None else self._key_below(gap, keys)
+            if target is None:
+                return count
+            with contextlib.suppress(TimeoutError):
+                coverage.add(position(target), await self.closest_peers(target))
+        return self._host.limits.dht_region_lookups
+
+    def _key_below(self, prefix: Prefix, keys: Sequence[bytes]) -> bytes | None:
+        """A key whose position is below a prefix, if possible one of ours; None if that would be long to find."""
+        for key in keys:
+            if position(key) in prefix:
+                return key
+        if prefix.bits > MAX_REFRESHED_BUCKET:
+            return None
+        while True:
+            key = b"\x12\x20" + self._host.rng.randbytes(32)
+            if position(key) in prefix:
+                return key
+
+    async def _tell_region(
+        self, coverage: Coverage, keys: Sequence[bytes]
+    ) -> dict[bytes, tuple[PeerId, ...]]:
+        """Each peer all that it is to keep, on one stream. Returns who was told of which key."""
+        due = {key: coverage.closest(position(key)) for key in keys}
+        announcements = {key: self._announcement(key) for key in keys}
+        letters: dict[PeerId, list[KadMessage]] = {}
+        for key, peers in due.items():
+            for peer in peers:
+                letters.setdefault(peer, []).append(announcements[key])
+        took = await self._each(letters, lambda peer: self.tell(peer, letters[peer]))
+        return {key: tuple(peer for peer in peers if peer in took) for key, peers in due.items()}
 
     async def find_providers(self, cid: CID | bytes, count: int = 20) -> AsyncGenerator[PeerInfo]:
         """Those who say that they have it, as they are found.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from libp2p_lab.content.cid import CID
 from libp2p_lab.content.dht import KadDHT
 from libp2p_lab.content.records import Validator
+from libp2p_lab.content.sweep import Swept
 from libp2p_lab.errors import DialError
 from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.multiaddr import Multiaddr
@@ -115,6 +116,10 @@ class DualDHT:
     async def provide(self, cid: CID | bytes) -> list[PeerId]:
         """As `KadDHT.provide`, in the WAN if we know anybody there, else in the LAN."""
         return await self._main.provide(cid)
+
+    async def provide_many(self, cids: Iterable[CID | bytes]) -> Swept:
+        """As `KadDHT.provide_many`, in the WAN if we know anybody there, else in the LAN."""
+        return await self._main.provide_many(cids)
 
     def stop_providing(self, cid: CID | bytes) -> None:
         """As `KadDHT.stop_providing`, in both."""

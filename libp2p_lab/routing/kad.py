@@ -211,10 +211,8 @@ class Kademlia:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    async def request(
-        self, peer: PeerId, message: KadMessage, *, answered: bool = True
-    ) -> KadMessage:
-        """Ask one peer. Returns its answer, or the message itself if none is due.
+    async def request(self, peer: PeerId, message: KadMessage) -> KadMessage:
+        """Ask one peer. Returns its answer.
 
         Raises: `DialError`, `NegotiationError`, `RemoteError`, `TimeoutError`, …: whatever goes wrong on the way.
         """
@@ -225,8 +223,6 @@ class Kademlia:
                 if probe.trace.listeners:
                     probe.emit("sent", message)
                 await stream.write_message(message.encode())
-                if not answered:
-                    return message
                 data = await stream.read_message(self._host.limits.kad_message)
                 answer = KadMessage.decode(data)
             finally:
@@ -236,6 +232,32 @@ class Kademlia:
             if probe.trace.listeners:
                 probe.emit("received", answer)
             return answer
+
+    async def tell(self, peer: PeerId, messages: Sequence[KadMessage]) -> None:
+        """Say things that are not answered, one after the other on one stream.
+
+        Where there are several, a question comes last: whoever answers it has read the others. js-libp2p reads no
+        further once we have ended the stream, whatever has arrived by then.
+
+        Raises: as `request`.
+        """
+        limits = self._host.limits
+        me = self._host.peer_id.multihash
+        last = [KadMessage(MessageType.FIND_NODE, me)] if len(messages) > 1 else []
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(limits.kad_request_timeout) as limit:
+            stream = await self._host.open_stream(peer, self.protocol)
+            probe = stream.probe.on("kad")
+            try:
+                for number, message in enumerate((*messages, *last)):
+                    if probe.trace.listeners:
+                        probe.emit("sent", message, number)
+                    await stream.write_message(message.encode())
+                    limit.reschedule(loop.time() + limits.kad_request_timeout)
+                if last:
+                    await stream.read_message(limits.kad_message)
+            finally:
+                await stream.close()
 
     async def search(
         self, key: bytes, message: KadMessage, on_answer: OnAnswer | None = None

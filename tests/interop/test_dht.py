@@ -13,7 +13,7 @@ import pytest
 import libp2p_lab as lab
 from libp2p_lab.errors import RecordInvalid
 from libp2p_lab.foreign import ForeignError, ForeignPeer
-from libp2p_lab.routing import KadMessage
+from libp2p_lab.routing import KadMessage, MessageType
 from tests.content.test_cores import Newest
 from tests.interop.meeting import Meeting, meet, our_host
 from tests.interop.peers import PEERS
@@ -102,6 +102,18 @@ async def test_provide_and_find(kind):
         received = requests(m, "received")
         assert "ADD_PROVIDER" in received
         assert requests(m, "sent").count("ADD_PROVIDER") == 1, "only the one that we began"
+
+
+@pytest.mark.parametrize("kind", PEERS)
+async def test_many_keys_on_one_stream(kind):
+    async with joined(kind) as m:
+        keys = [multihash(f"ours {number}") for number in range(5)]
+        swept = await m.host.dht.provide_many(keys)
+        assert set(swept.told.values()) == {(m.theirs.peer_id,)}
+        for key in keys:  # what they wrote down, asked of nobody else
+            question = KadMessage(MessageType.GET_PROVIDERS, key)
+            answer = await m.host.dht.request(m.theirs.peer_id, question)
+            assert [peer.peer_id for peer in answer.provider_peers] == [m.host.peer_id]
 
 
 @pytest.mark.parametrize("kind", PEERS)
