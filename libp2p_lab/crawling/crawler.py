@@ -129,10 +129,15 @@ class Crawler:
     def on_found(self, callback: Callable[[CrawledPeer | None], None]) -> Callable[[], None]:
         """Call `callback` with each peer as it is found, and with None as a crawl begins and as it ends.
 
-        Returns: a function that ends this.
+        Returns: a function that ends this; it can be called again.
         """
         self._callbacks.append(callback)
-        return partial(self._callbacks.remove, callback)
+
+        def stop() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return stop
 
     def _tell(self, found: CrawledPeer | None) -> None:
         for callback in [*self._callbacks]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import libp2p_lab as lab
+from libp2p_lab.crawling.crawl_store import CrawlStore
 from libp2p_lab.crawling.findings import (
     OTHERS,
     UNNAMED,
@@ -22,14 +25,17 @@ from libp2p_lab.crawling.findings import (
 )
 from libp2p_lab.crawling.frontier import Frontier, site_of
 from libp2p_lab.crawling.table_walk import DEPTH, BucketKeys, TableWalk
+from libp2p_lab.errors import LabError
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS
 from libp2p_lab.routing.distance import common_prefix_length, position
 from libp2p_lab.routing.kad_messages import Peer
 from libp2p_lab.routing.routing_table import K, RoutingTable
+from tests.identity.test_multiaddr import nearly_addresses
 from tests.routing.test_cores import peer_id
 
+DIALER = lab.Crawler(lab.Host())  # never started: it says which addresses it would dial
 KEYS = BucketKeys()  # numbers that were tried once serve all of these tests
 
 
@@ -326,3 +332,23 @@ def test_what_changed() -> None:
 )
 def test_transports(one: str, transport: str) -> None:
     assert transport_of(Multiaddr(one)) == transport
+
+
+@given(nearly_addresses())
+def test_whatever_address_a_stranger_names_is_borne(data: bytes) -> None:
+    try:
+        one = Multiaddr(data)
+    except LabError:
+        return
+    site_of(one)
+    transport_of(one)
+    frontier = Frontier(allowed=partial(DIALER._may_dial, private=False))
+    frontier.hear(peer_id(1), [one])
+    frontier.next()
+    with CrawlStore(":memory:") as store:
+        number = store.begin("/x", (), True)
+        store.heard(number, [(peer_id(1), [one])])
+        assert store.waiting(number) == [(peer_id(1), (one,))]
+        found = CrawledPeer(peer_id(1), Reach.ANSWERED, (one,), one, "a", ("/b",), 1, 2, 3.5, "why")
+        store.visited(number, found, (), 1.0)
+        assert store.peers(number) == [found]

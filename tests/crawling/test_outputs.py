@@ -49,7 +49,11 @@ def test_csv(tmp_path: Path) -> None:
     assert rows[2]["addrs"] == f"{ADDR} {ADDR}"
 
 
-def test_frame() -> None:
+def test_frame_where_pandas_is() -> None:
+    if importlib.util.find_spec("pandas") is None:
+        with pytest.raises(LocalError, match="pip install pandas"):
+            crawl_tables.to_frame(PEERS)
+        return
     frame = crawl_tables.to_frame(PEERS)
     assert [*frame["reach"]] == ["answered", "connected", "unreached", "undialed"]
     assert frame["named"].sum() == 7

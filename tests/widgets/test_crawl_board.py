@@ -106,6 +106,7 @@ async def test_a_crawl_that_somebody_else_began_is_followed(open_page: Open) -> 
         async for _ in crawler.crawl([peers[0].addrs[0]]):
             pass
         assert len(board.peers) == 4, "closed: it follows no more"
+        board.close()  # again
         assert "Crawl 1" in board.summary()
 
 
