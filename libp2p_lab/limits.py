@@ -174,6 +174,7 @@ class Limits:
     dht_provider_addrs_ttl: float = 30 * 60.0  # after which only the id is given; kad-dht: 30 min
     dht_region_lookups: int = 16  # of one region in a sweep; two or three are usual
     dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
+    dht_advertise_interval: float = 3 * 3600.0  # of namespaces that we advertise; go-libp2p: 3 h
 
     # -- the local network ----------------------------------------------------------------------------------
     mdns_peers: int = 256  # names that are remembered, and neighbours

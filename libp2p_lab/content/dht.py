@@ -4,6 +4,8 @@
     value = await host.dht.get(key)                        the best that enough of them give
     await host.dht.provide(cid)                            "I have this", at the k peers closest to its multihash
     async for peer in host.dht.find_providers(cid): …      who says so
+    await host.dht.advertise("my-app")                     "I am one of those", as a provider of the namespace's hash
+    async for peer in host.dht.find_peers("my-app"): …     who else is
 
 Misconceptions: the DHT stores files. It stores who has them; the bytes come from the provider. And a put does not
 stop at the first peer that knows nobody closer: the k closest are found first, and all of them get it.
@@ -59,7 +61,9 @@ class KadDHT(Kademlia):
         self._clock = clock
         self._given_providers = providers
         self._provided: dict[bytes, None] = {}
+        self._advertised: dict[bytes, None] = {}
         self._republishing: asyncio.Task[None] | None = None
+        self._advertising: asyncio.Task[None] | None = None
         self.values: ValueStore
         self.providers: ProviderStore
 
@@ -199,9 +203,7 @@ class KadDHT(Kademlia):
         """
         key = _multihash(cid)
         self._remember([key])
-        message = self._announcement(key)
-        peers = await self.closest_peers(key)
-        return await self._each(peers, lambda peer: self.tell(peer, [message]))
+        return await self._announce(key)
 
     async def provide_many(self, cids: Iterable[CID | bytes]) -> Swept:
         """As `provide`, for many: region by region, each of which is searched once for all keys that lie there.
@@ -220,7 +222,8 @@ class KadDHT(Kademlia):
         """To be said again and again."""
         self._provided.update(dict.fromkeys(keys))
         if self._republishing is None:
-            self._republishing = self._host.create_task(self._republish())
+            interval = self._host.limits.dht_republish_interval
+            self._republishing = self._host.create_task(self._repeat(self._provided, interval))
 
     def _announcement(self, key: bytes) -> KadMessage:
         """That we have it; a server writes it down itself as well."""
@@ -229,10 +232,16 @@ class KadDHT(Kademlia):
             self.providers.add(key, me.peer_id, me.peer_id, me.addrs)
         return KadMessage(MessageType.ADD_PROVIDER, key, provider_peers=(me,))
 
-    async def _republish(self) -> None:
+    async def _announce(self, key: bytes) -> list[PeerId]:
+        """That we have it, to the k peers closest to the key. Returns whom we told."""
+        message = self._announcement(key)
+        peers = await self.closest_peers(key)
+        return await self._each(peers, lambda peer: self.tell(peer, [message]))
+
+    async def _repeat(self, keys: Mapping[bytes, None], interval: float) -> None:
         while True:
-            await asyncio.sleep(self._host.limits.dht_republish_interval)
-            await self._sweep([*self._provided])
+            await asyncio.sleep(interval)
+            await self._sweep([*keys])
 
     async def _sweep(self, keys: Sequence[bytes]) -> Swept:
         waiting = sorted(keys, key=position)
@@ -328,6 +337,52 @@ class KadDHT(Kademlia):
                 given += 1
         finally:
             walking.cancel()
+
+    # -- peers of one mind --------------------------------------------------------------------------------------------
+
+    async def advertise(self, namespace: str) -> list[PeerId]:
+        """Say that we belong to a namespace; again and again until `stop_advertising`.
+
+        There is no message for it: we are a provider of the namespace's own text, as if it were a block. go-libp2p
+        does the same, so whoever agrees on a text finds each other across implementations.
+
+        Returns: whom we told.
+
+        Raises: `LocalError` for an empty namespace.
+        """
+        key = namespace_cid(namespace).multihash
+        self._advertised[key] = None
+        if self._advertising is None:
+            interval = self._host.limits.dht_advertise_interval
+            self._advertising = self._host.create_task(self._repeat(self._advertised, interval))
+        return await self._announce(key)
+
+    def stop_advertising(self, namespace: str) -> None:
+        """Say it no more; the records that are out there expire."""
+        self._advertised.pop(namespace_cid(namespace).multihash, None)
+
+    def find_peers(self, namespace: str, count: int = 20) -> AsyncGenerator[PeerInfo]:
+        """Who says that it belongs to a namespace, as they are found.
+
+        Anybody can say so: what they are must show when we talk to them.
+
+        Args:
+            namespace: any text.
+            count: how many are enough; 0 for all.
+
+        Raises: `LocalError` for an empty namespace.
+        """
+        return self.find_providers(namespace_cid(namespace), count)
+
+
+def namespace_cid(namespace: str) -> CID:
+    """The content that stands for a namespace: its text, raw, as in go-libp2p's routing discovery.
+
+    Raises: `LocalError` if it is empty.
+    """
+    if not namespace:
+        raise LocalError("a namespace has a text")
+    return CID.of(namespace.encode())
 
 
 def _multihash(cid: CID | bytes) -> bytes:

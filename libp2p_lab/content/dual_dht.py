@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from libp2p_lab.content.cid import CID
-from libp2p_lab.content.dht import KadDHT
+from libp2p_lab.content.dht import KadDHT, namespace_cid
 from libp2p_lab.content.records import Validator
 from libp2p_lab.content.sweep import Swept
 from libp2p_lab.errors import DialError
@@ -125,6 +125,19 @@ class DualDHT:
         """As `KadDHT.stop_providing`, in both."""
         self.wan.stop_providing(cid)
         self.lan.stop_providing(cid)
+
+    async def advertise(self, namespace: str) -> list[PeerId]:
+        """As `KadDHT.advertise`, in the WAN if we know anybody there, else in the LAN."""
+        return await self._main.advertise(namespace)
+
+    def stop_advertising(self, namespace: str) -> None:
+        """As `KadDHT.stop_advertising`, in both."""
+        self.wan.stop_advertising(namespace)
+        self.lan.stop_advertising(namespace)
+
+    def find_peers(self, namespace: str, count: int = 20) -> AsyncGenerator[PeerInfo]:
+        """As `KadDHT.find_peers`, in both at once; each peer once."""
+        return self.find_providers(namespace_cid(namespace), count)
 
     async def find_providers(self, cid: CID | bytes, count: int = 20) -> AsyncGenerator[PeerInfo]:
         """As `KadDHT.find_providers`, in both at once; each provider once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import libp2p_lab as lab
@@ -66,3 +67,31 @@ def test_without_anybody_outside_the_house_stores_for_itself() -> None:
 
     net.run(story(), until=600.0)
     net.close()
+
+
+def test_namespaces_are_advertised_until_they_are_not() -> None:
+    """Records expire, and who is still there says again that it is: three hours as one minute."""
+    net = lab.sim.Internet(seed=7)
+    limits = lab.Limits(dht_provider_ttl=80.0, dht_advertise_interval=60.0)
+
+    def here() -> list[Any]:
+        dht = DualDHT(mode="server", clock=net.loop.time)
+        return [lab.Identify(), dht]
+
+    hosts = [net.host(f"host {n}", services=here, limits=limits) for n in range(4)]
+    found: list[set[lab.PeerId]] = []
+
+    async def story() -> None:
+        for host in hosts[1:]:
+            await host.dht.bootstrap([hosts[0].addrs[0]])
+        for host in hosts[1:3]:
+            await host.dht.advertise("chess")
+        for minutes in (1.5, 3, 3):
+            await asyncio.sleep(minutes * 60)
+            found.append({p.peer_id async for p in hosts[0].dht.find_peers("chess")})
+            hosts[1].dht.stop_advertising("chess")
+
+    net.run(story(), until=1000.0)
+    net.close()
+    both, one = {host.peer_id for host in hosts[1:3]}, {hosts[2].peer_id}
+    assert found == [both, one, one]

@@ -111,6 +111,25 @@ async def test_providers_are_found_by_whoever_asks() -> None:
         assert [i async for i in hosts[7].dht.find_providers(lab.CID.of(b"other"))] == []
 
 
+async def test_peers_of_one_namespace_find_each_other() -> None:
+    async with network(6) as hosts:
+        for host in hosts[:2]:
+            assert len(await host.dht.advertise("chess")) >= 3
+        found = {info.peer_id async for info in hosts[4].dht.find_peers("chess")}
+        assert found == {host.peer_id for host in hosts[:2]}
+        others = [info.peer_id async for info in hosts[0].dht.find_peers("chess")]
+        assert others == [hosts[1].peer_id], "we do not find ourselves"
+        assert [i async for i in hosts[4].dht.find_peers("Chess")] == []
+        # What go-libp2p asks for when it looks for this namespace: the hash of its text, as a raw block.
+        cid = lab.CID.from_text("bafkreifmooo4zujb64jgdwdumesw5hfhbwhdw3n3zsihnvptwughhjosfu")
+        assert cid.matches(b"chess")
+        assert {i.peer_id async for i in hosts[5].dht.find_providers(cid)} == found
+        hosts[0].dht.stop_advertising("chess")
+        for wrong in (hosts[0].dht.stop_advertising, hosts[0].dht.find_peers):
+            with pytest.raises(LocalError):
+                wrong("")
+
+
 async def test_peers_that_die_leave_the_tables() -> None:
     limits = lab.Limits(kad_request_timeout=2.0)
     async with network(6, limits=limits) as hosts:

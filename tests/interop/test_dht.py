@@ -117,6 +117,19 @@ async def test_many_keys_on_one_stream(kind):
 
 
 @pytest.mark.parametrize("kind", PEERS)
+async def test_peers_of_a_namespace(kind):
+    """They have no call for it: who provides the hash of its text is found, and so are we by who asks for it."""
+    async with joined(kind) as m:
+        assert await m.host.dht.advertise("ours") == [m.theirs.peer_id]
+        told = await m.theirs.call("find_providers", multihash=multihash("ours").hex())
+        assert str(m.host.peer_id) in [provider["peer_id"] for provider in told]
+        await m.theirs.call("provide", multihash=multihash("theirs").hex())
+        await until(lambda: m.host.dht.providers.get(multihash("theirs")))
+        found = [info.peer_id async for info in m.host.dht.find_peers("theirs")]
+        assert found == [m.theirs.peer_id]
+
+
+@pytest.mark.parametrize("kind", PEERS)
 async def test_put_and_get(kind):
     async with joined(kind) as m:
         assert await m.host.dht.put(b"/n/ours", b"41") == [m.theirs.peer_id]
