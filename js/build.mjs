@@ -28,6 +28,7 @@ await build({
     "src/block_trail.js",
     "src/crawl_board.js",
     "src/nat_bench.js",
+    "src/hole_punch_timeline.js",
     "src/lab.css",
   ],
   outdir: path.resolve(target),

@@ -9,6 +9,7 @@
     ProviderMap()          the records of a key's providers, ageing while a clock runs
     BlockTrail()           a CID taken apart, a file as blocks, their way here from several peers
     NatBench()             two homes behind routers of your choice: their tables, the packets, the hole; 81 pairs tried
+    HolePunchTimeline()    relay, CONNECT, SYNC and both dials in three lanes, against the measured round trip
     ScoreBoard(peers)      the score of one peer in the eyes of another, part by part, over time
     WireLens(peer)         the messages of a connection, opened layer by layer down to the bytes
     StreamScope(peer)      the streams of a connection as lanes, their frames, their windows
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         dial_bench,
         dial_race,
         handshake_stepper,
+        hole_punch_timeline,
         internet_map,
         key_lab,
         lookup_race,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         nat_bench,
         network_map,
         provider_map,
+        punch_bench,
         resource_meter,
         score_board,
         slow_reader_bench,
@@ -118,6 +121,24 @@ def MeshView(
     from libp2p_lab.widgets.mesh_view import MeshView as Widget
 
     return Widget(source, topic, beside=beside, speed=speed)
+
+
+def HolePunchTimeline(
+    source: Recording | Host | Iterable[Host] | None = None,
+    scene: punch_bench.Scene | None = None,
+    names: Mapping[str, str] | None = None,
+) -> hole_punch_timeline.HolePunchTimeline:
+    """How two peers got rid of their relay: three lanes, what was said, measured and dialed when.
+
+    Args:
+        source: a recording of both peers, and of the relay and the internet (`net.trace`) if they are at hand; or live
+            hosts, whose last hole punching is shown; None for two homes of its own in a simulated internet.
+        scene: what those are up against at first: distances, routers, jitter, how long B waits after SYNC.
+        names: what peers are called, by the text of their ids.
+    """
+    from libp2p_lab.widgets.hole_punch_timeline import HolePunchTimeline as Widget
+
+    return Widget(source, scene, names)
 
 
 def NatBench(
