@@ -69,7 +69,8 @@ class CrawlHistory:
     def begin(self, progress: Progress) -> None:
         """A new crawl."""
         self._count += 1
-        self.runs.append(CrawlRun(self._count, progress=progress))
+        self.runs.append(CrawlRun(self._count))
+        self.runs[-1].note(progress)
         for old in self.runs[:-2]:
             old.peers.clear()
             old.samples.clear()
