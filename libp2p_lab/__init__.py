@@ -98,6 +98,7 @@ if TYPE_CHECKING:  # the same names again, for editors and type checkers
         Verdict,
     )
     from libp2p_lab.recording import Recording, record
+    from libp2p_lab.routing import Bootstrap
 
 __version__ = "0.1.0"
 
@@ -111,6 +112,7 @@ __all__ = [
     "AutoRelay",
     "Bitswap",
     "BlockList",
+    "Bootstrap",
     "ConnectionLost",
     "ConnectionManager",
     "CrawlStore",
@@ -238,6 +240,7 @@ _LATER = {
         "TopicScoreParameters",
         "Verdict",
     ),
+    "libp2p_lab.routing": ("Bootstrap",),
     "libp2p_lab.recording": ("Recording", "record"),
 }
 

@@ -176,6 +176,13 @@ class Limits:
     dht_republish_interval: float = 22 * 3600.0  # of our own provider records; kad-dht: 22 h
     dht_advertise_interval: float = 3 * 3600.0  # of namespaces that we advertise; go-libp2p: 3 h
 
+    # -- bootstrap ------------------------------------------------------------------------------------------
+    bootstrap_interval: float = (
+        30.0  # between two looks whether connections are missing; boxo: 30 s
+    )
+    bootstrap_backoff: float = 10.0  # a peer that failed is left alone; doubled each time
+    bootstrap_backoff_max: float = 600.0  # the longest
+
     # -- the local network ----------------------------------------------------------------------------------
     mdns_peers: int = 256  # names that are remembered, and neighbours
     mdns_addrs: int = 16  # of one peer, told or believed

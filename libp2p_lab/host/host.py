@@ -668,6 +668,11 @@ class Host:
         return self._named("dht", "KadDHT")
 
     @property
+    def bootstrap(self) -> Any:
+        """The first peers of all (chapter 05)."""
+        return self._named("bootstrap", "Bootstrap")
+
+    @property
     def bitswap(self) -> Any:
         """The block exchange (chapter 06)."""
         return self._named("bitswap", "Bitswap")

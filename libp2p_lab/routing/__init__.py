@@ -7,6 +7,7 @@ Read in this order:
     lookup.py          how to ask, step by step
     kad_messages.py    what is said
     kad.py             the driver: answering and searching on a host
+    bootstrap.py       the first peers of all
     events.py          what searches tell the trace
 
 Left out: Coral's cluster levels (in the message, used by nobody), and clients that hold the whole network's table.
@@ -14,6 +15,7 @@ Left out: Coral's cluster levels (in the message, used by nobody), and clients t
 Spec pages: kad-dht/README.md
 """
 
+from libp2p_lab.routing.bootstrap import Bootstrap
 from libp2p_lab.routing.distance import closest, common_prefix_length, distance, position
 from libp2p_lab.routing.kad import Kademlia, private_only, public_only
 from libp2p_lab.routing.kad_messages import KadMessage, MessageType, Record
@@ -21,6 +23,7 @@ from libp2p_lab.routing.lookup import Lookup, State
 from libp2p_lab.routing.routing_table import RoutingTable
 
 __all__ = [
+    "Bootstrap",
     "KadMessage",
     "Kademlia",
     "Lookup",

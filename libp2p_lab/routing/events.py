@@ -1,4 +1,4 @@
-"""What happens in routing, as facts for the trace (layer "kad")."""
+"""What happens in routing, as facts for the trace (layers "kad" and "bootstrap")."""
 
 from __future__ import annotations
 
@@ -76,3 +76,27 @@ class TableChanged:
     peer: str
     bucket: int
     added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapRound:
+    """There are too few connections: these bootstrap peers are dialed, `missing` being how many are wanted."""
+
+    missing: int
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapFailed:
+    """A bootstrap peer could not be reached, and is left alone for `wait` seconds."""
+
+    peer: str
+    why: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The first bootstrap peer was reached, and the DHT, if there is one, was joined through it."""
+
+    peer: str
