@@ -84,6 +84,7 @@ class Limits:
     yamux_initial_window: int = 256 * 1024  # fixed by the spec
     yamux_max_window: int = 16 * 1024 * 1024  # one stream; go-yamux MaxStreamWindowSize
     yamux_max_frame: int = 65507  # body of one data frame that we send; go-libp2p MaxMessageSize
+    yamux_max_frame_relayed: int = 65477  # in a circuit: sealed by Noise, it fills one frame
     yamux_accept_backlog: int = 256  # inbound streams that no handler has taken yet; spec: 256
     yamux_max_streams: int = 1024  # inbound streams open at once on one connection
     yamux_max_queued_replies: int = 512  # pongs, resets and acks that wait for the socket

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from libp2p_lab.errors import (
@@ -576,7 +577,7 @@ class Swarm:
             connection = MuxedConnection(
                 upgraded.channel,
                 upgraded.muxer.session(
-                    is_dialer=is_dialer, limits=self._limits, probe=probe.on("muxer")
+                    is_dialer=is_dialer, limits=self._limits_on(raw), probe=probe.on("muxer")
                 ),
                 info,
                 limits=self._limits,
@@ -592,6 +593,12 @@ class Swarm:
             raise
         self._register(connection, claim)
         return connection
+
+    def _limits_on(self, raw: RawConnection) -> Limits:
+        """A circuit's bytes travel in another connection's frames: one a little too long would need two of them."""
+        if not isinstance(raw, MayBeLimited):
+            return self._limits
+        return replace(self._limits, yamux_max_frame=self._limits.yamux_max_frame_relayed)
 
     def _admit_proven(self, connection: MuxedConnection, claim: ConnectionClaim) -> None:
         """Check and register a connection that came with everything in it."""

@@ -64,7 +64,7 @@ from libp2p_lab.wire.byte_stream import Buffer
 
 PROTOCOL_ID = "/yamux/1.0.0"
 MAX_WINDOW = (1 << 32) - 1
-WRITE_SIZE = 2 * 65507  # two of the longest frames that we send: one system call for both
+WRITE_SIZE = 130_000  # bytes: two of the longest frames that we send, one system call for both
 
 _SYN, _ACK, _FIN, _RST = int(Flags.SYN), int(Flags.ACK), int(Flags.FIN), int(Flags.RST)
 _DATA = int(FrameType.DATA)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 import libp2p_lab as lab
 from libp2p_lab.errors import DialError, LabError, LocalError
+from libp2p_lab.multiplexing import YamuxSession
+from libp2p_lab.multiplexing.yamux_frames import HEADER_LENGTH, DataFrame, decode_header
 from libp2p_lab.nat.circuit import RelayRefused
 from libp2p_lab.nat.events import CircuitClosed, CircuitOpened, ReservationLost, ReservationMade
 from libp2p_lab.nat.relay_book import Refused, RelayBook
 from libp2p_lab.nat.relay_messages import V1_PROTOCOL, Status, Voucher
+from libp2p_lab.security.noise import NoiseChannel
+from libp2p_lab.security.noise_xx import CipherState
 from libp2p_lab.sim import Internet
 
 pytestmark = pytest.mark.timeout(120)
@@ -277,3 +281,43 @@ def test_time_cuts_a_circuit():
             assert not relay.relay.circuits
 
         net.run(scenario())
+
+
+def test_a_frame_of_a_circuit_fills_one_frame_of_the_connection_below():
+    """One a little longer would travel as a full frame and a tiny one, and a tiny one costs the relay as much."""
+    limits = lab.Limits()
+    inner = YamuxSession(
+        is_dialer=True,
+        limits=replace(limits, yamux_max_frame=limits.yamux_max_frame_relayed),
+    )
+    outer = YamuxSession(is_dialer=True, limits=limits)
+    key = CipherState(bytes(32)), CipherState(bytes(32))
+    inner.send(inner.open_stream(), bytes(3 * limits.yamux_max_frame))
+    circuit = outer.open_stream()
+    outer.send(circuit, NoiseChannel(*key).seal(inner.data_to_send()))
+    sent, lengths = b"".join(iter(outer.data_to_send, b"")), []
+    while sent:
+        length = decode_header(sent)[3]
+        lengths.append(length)
+        sent = sent[HEADER_LENGTH + length :]
+    assert lengths == [limits.yamux_max_frame] * 2
+
+
+async def test_a_circuit_has_frames_of_its_own_length():
+    async with meeting(lab.Limits(relay_data=0, relay_duration=0)) as m:
+        await m.alice.relay_client.reserve(m.relay.addrs[0])
+        await m.bob.connect(m.alice.addrs[0])
+        stream = await m.bob.open_stream(m.alice.peer_id, ECHO)
+        with lab.record(m.bob) as log:
+            reading = asyncio.create_task(stream.read())
+            await stream.write(bytes(200_000))
+            await stream.close_write()
+            assert len(await reading) == 200_000
+        [relayed] = [c for c in m.bob.connections if c.relayed]
+        longest = max(
+            len(entry.what.data)
+            for entry in log
+            if (entry.direction, entry.link) == ("sent", str(relayed.info.id))
+            and isinstance(entry.what, DataFrame)
+        )
+        assert longest == lab.Limits().yamux_max_frame_relayed
