@@ -218,6 +218,9 @@ class Limits:
     rendezvous_registrations: int = 10_000  # kept in all
     rendezvous_registrations_per_peer: int = 32  # lists that one peer stands on; rust-libp2p: 32
     rendezvous_discovered: int = 1000  # registrations in one answer; rendezvous: 1000
+    rendezvous_poll: float = 60.0  # between two questions of a client that watches a list
+    rendezvous_watched: int = 4096  # peers of one list that a watching client remembers
+    rendezvous_retry: float = 10.0  # before a point that failed is asked again; doubled each time
 
     # -- block exchange -------------------------------------------------------------------------------------
     block: int = 2 * 1024 * 1024  # bytes of one block; bitswap: 2 MiB

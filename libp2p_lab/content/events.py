@@ -48,3 +48,21 @@ class LinkFailed:
     """There is no multicast here: nobody will be found in the local network."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """We stand on a list of a rendezvous point, for `ttl` seconds from now."""
+
+    point: str
+    namespace: str
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """A rendezvous point did not take us again; it will be asked once more."""
+
+    point: str
+    namespace: str
+    why: str

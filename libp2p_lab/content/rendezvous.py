@@ -4,6 +4,9 @@
     found = await host.rendezvous.discover(point, "my-app")
     found.peers                                             who else does
 
+    async for peer in host.rendezvous.watch(point, "my-app"): …      who does, and who comes
+    await host.rendezvous.keep(point, "my-app")                      stand there for as long as we run
+
 The same service answers, if it is given lists to keep: `Rendezvous(Registrations())`.
 
 Misconception: nobody can register anybody else. The record is signed by the peer that it speaks of, and the point
@@ -15,9 +18,13 @@ Spec: rendezvous/README.md#interaction
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from libp2p_lab.content.events import Registered, RegistrationFailed
 from libp2p_lab.content.registrations import Refused, Registrations
 from libp2p_lab.content.rendezvous_messages import (
     PROTOCOL_ID,
@@ -66,6 +73,9 @@ class Rendezvous:
 
     def __init__(self, registrations: Registrations | None = None) -> None:
         self.registrations = registrations
+        self._kept: dict[tuple[PeerId, str], asyncio.Task[None]] = {}
+        self._moved = asyncio.Event()  # our addresses are not what they were …
+        self._told = b""  # … in this record
         self._host: Host
 
     def attach(self, host: Host) -> None:
@@ -73,9 +83,12 @@ class Rendezvous:
         self._host = host
         if self.registrations is not None:
             host.set_handler(PROTOCOL_ID, self._serve)
+        host.on_change(self._on_change)
 
     async def close(self) -> None:
         """As `Service.close`."""
+        for task in self._kept.values():
+            task.cancel()
         if self.registrations is not None:
             self.registrations.close()
 
@@ -176,6 +189,111 @@ class Rendezvous:
                 self._host.peerstore.add_record(record, registration.record)
                 peers[record.peer_id] = PeerInfo(record.peer_id, record.addrs)
         return Discovered(tuple(peers.values()), answer.cookie, dropped)
+
+    # -- going on -----------------------------------------------------------------------------------------------
+
+    async def keep(self, point: PeerRef, namespace: str, ttl: int | None = None) -> int:
+        """As `register`, and again before the point forgets us, and when our addresses change; until `leave`.
+
+        A point that cannot be reached is asked again, after longer and longer waits.
+
+        Returns: whole seconds until the point would forget us.
+
+        Raises: as `register`, if it goes wrong the first time: then nothing is kept.
+
+        Spec: rendezvous/README.md#registration-lifetime
+        """
+        peer, addrs = self._host.resolve(point)
+        self._host.peerstore.add_addrs(peer, reversed(addrs), provenance="given")
+        self._stop_keeping(peer, namespace)
+        self._told = self._host.signed_record
+        left = await self.register(point, namespace, ttl)
+        self._report(Registered(str(peer), namespace, left))
+        again = self._register_again(peer, namespace, ttl, left)
+        self._kept[peer, namespace] = self._host.create_task(again)
+        return left
+
+    async def leave(self, point: PeerRef, namespace: str) -> None:
+        """Stand on a list no more. Raises: as `unregister`."""
+        self._stop_keeping(self._host.resolve(point)[0], namespace)
+        await self.unregister(point, namespace)
+
+    def _stop_keeping(self, point: PeerId, namespace: str) -> None:
+        task = self._kept.pop((point, namespace), None)
+        if task is not None:
+            task.cancel()
+
+    def _on_change(self) -> None:
+        if self._kept and self._host.signed_record != self._told:
+            self._told = self._host.signed_record
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+    async def _register_again(
+        self, point: PeerId, namespace: str, ttl: int | None, left: int
+    ) -> None:
+        """For ever: some time before the end, and at different moments for those who came together."""
+        limits, rng = self._host.limits, self._host.rng
+        failures = 0
+        while True:
+            wait = left * (0.7 + 0.2 * rng.random())
+            if failures:
+                wait = min(limits.rendezvous_retry * 2.0 ** min(failures - 1, 30), wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(wait, limits.rendezvous_retry)):
+                    await self._moved.wait()
+            try:
+                left = await self.register(point, namespace, ttl)
+            except (LabError, OSError) as error:
+                failures += 1
+                why = f"{type(error).__name__}: {error}"
+                self._report(RegistrationFailed(str(point), namespace, why))
+            else:
+                failures = 0
+                self._report(Registered(str(point), namespace, left))
+
+    async def watch(
+        self, point: PeerRef, namespace: str, *, interval: float | None = None
+    ) -> AsyncGenerator[PeerInfo]:
+        """Everybody on a list of `point`, then everybody who comes to it or moves; it never ends by itself.
+
+        The cookie of each answer is given with the next question, so that the point tells only what is new.
+
+        Args:
+            point: the meeting point.
+            namespace: the list.
+            interval: seconds between two questions; None for the limits' value.
+
+        Raises: as `discover`, but only for the first question: afterwards a point that fails is asked again later.
+        """
+        limits = self._host.limits
+        seen: dict[PeerId, PeerInfo] = {}
+        pages = 0  # without a pause: a list that never ends is a lie
+        ask = partial(self.discover, point, namespace)
+        found = await ask()
+        while True:
+            for peer in found.peers:
+                if seen.pop(peer.peer_id, None) != peer:  # who only renews is not told again
+                    yield peer
+                seen[peer.peer_id] = peer
+                if len(seen) > limits.rendezvous_watched:
+                    del seen[next(iter(seen))]
+            pages += 1
+            if not found.peers or pages * limits.rendezvous_discovered >= limits.rendezvous_watched:
+                pages = 0
+                await asyncio.sleep(limits.rendezvous_poll if interval is None else interval)
+            try:
+                found = await ask(cookie=found.cookie)
+            except Refused as refused:
+                invalid = refused.status == Status.E_INVALID_COOKIE  # a point that began anew
+                found = Discovered((), b"" if invalid else found.cookie)
+            except (LabError, OSError):
+                found = Discovered((), found.cookie)
+
+    def _report(self, event: object) -> None:
+        probe = self._host.probe.on("rendezvous")
+        if probe.trace.listeners:
+            probe.emit("event", event)
 
     async def _ask(self, point: PeerRef, request: Message) -> Message | None:
         """Say `request` on a stream of its own: the answer, or None after UNREGISTER."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import libp2p_lab as lab
+from libp2p_lab.content.events import Registered, RegistrationFailed
 from libp2p_lab.content.registrations import Refused, Registrations
 from libp2p_lab.content.rendezvous_messages import (
     MAX_NUMBER,
+    PROTOCOL_ID,
     Discover,
     DiscoverResponse,
     Register,
@@ -213,3 +218,136 @@ async def test_two_that_know_a_third_meet() -> None:
         service = point.rendezvous
         with pytest.raises(ProtocolViolation):
             service.answer(alice.peer_id, RegisterResponse(Status.OK))
+
+
+# -- going on, in virtual time ------------------------------------------------------------------------------------
+
+
+class Scene:
+    """A point whose lists forget within minutes, and peers that come and go."""
+
+    def __init__(self, seed: int) -> None:
+        self.net = lab.sim.Internet(seed=seed)
+        self.limits = lab.Limits(
+            rendezvous_ttl_min=10.0, rendezvous_ttl=120.0, rendezvous_poll=20.0
+        )
+        self.lists = Registrations(clock=self.net.loop.time, limits=self.limits)
+        self.point = self.host("point", self.lists)
+        self.where = self.point.addrs[0]
+
+    def host(self, name: str, lists: Registrations | None = None) -> Any:
+        def services() -> list[Any]:
+            return [lab.Identify(), lab.Rendezvous(lists)]
+
+        return self.net.host(name, services=services, limits=self.limits)
+
+    def run(self, story: Any) -> None:
+        self.net.run(story, until=10_000.0)
+        self.net.close()
+
+
+def test_a_registration_is_kept_until_its_peer_leaves() -> None:
+    scene = Scene(seed=1)
+    alice, bob = scene.host("alice"), scene.host("bob")
+    times: list[float] = []
+    alice.trace.listen(lambda e: times.append(e.time) if isinstance(e.what, Registered) else None)
+
+    async def story() -> None:
+        assert await alice.rendezvous.keep(scene.where, "app") == 120
+        for _ in range(40):
+            await asyncio.sleep(30)
+            [peer] = (await bob.rendezvous.discover(scene.where, "app")).peers
+            assert peer.peer_id == alice.peer_id
+        addr, *_ = await alice.listen("/ip4/0.0.0.0/tcp/4002")
+        await asyncio.sleep(5)
+        [peer] = (await bob.rendezvous.discover(scene.where, "app")).peers
+        assert addr.without_peer() in peer.addrs, "who moves says so at once"
+        await alice.rendezvous.leave(scene.where, "app")
+        await asyncio.sleep(300)
+        assert (await bob.rendezvous.discover(scene.where, "app")).peers == ()
+
+    scene.run(story())
+    waits = [later - time for time, later in itertools.pairwise(times[:-1])]
+    assert len(waits) > 9
+    assert all(0.7 * 120 <= wait <= 0.9 * 120 + 1 for wait in waits[:-1])
+    assert len({round(wait, 3) for wait in waits}) > 5, "by chance"
+
+
+def test_a_point_that_was_away_is_asked_again() -> None:
+    scene = Scene(seed=2)
+    alice, bob = scene.host("alice"), scene.host("bob")
+    failed: list[RegistrationFailed] = []
+    alice.trace.listen(
+        lambda e: failed.append(e.what) if isinstance(e.what, RegistrationFailed) else None
+    )
+    seen: list[lab.PeerId] = []
+
+    async def watch() -> None:
+        async for peer in bob.rendezvous.watch(scene.where, "app"):
+            seen.append(peer.peer_id)
+
+    async def story() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch())
+            await alice.rendezvous.keep(scene.where, "app")
+            await asyncio.sleep(60)
+            assert seen == [alice.peer_id]
+            scene.point.crash()
+            await asyncio.sleep(600)
+            assert len(failed) >= 4
+            lists = Registrations(clock=scene.net.loop.time, limits=scene.limits)
+            away = (
+                scene.point
+            )  # the same machine and key; what it knew is gone, and so are its cookies
+            await away.restart()
+            away.rendezvous.registrations = lists
+            away.set_handler(PROTOCOL_ID, away.rendezvous._serve)
+            await asyncio.sleep(400)
+            carol = scene.host("carol")
+            await carol.rendezvous.keep(scene.where, "app")
+            await asyncio.sleep(100)
+            assert [*dict.fromkeys(seen)] == [alice.peer_id, carol.peer_id]
+            watching.cancel()
+
+    scene.run(story())
+
+
+def test_who_watches_is_told_of_each_once_page_by_page() -> None:
+    scene = Scene(seed=3)
+    bob = scene.host("bob")
+    seen: list[lab.PeerId] = []
+    crowd = [Peer() for _ in range(30)]
+    scene.lists._limits = replace(scene.limits, rendezvous_discovered=7)
+
+    async def story() -> None:
+        for peer in crowd[:25]:
+            scene.lists.register(peer.id, peer.ask())
+        async with asyncio.timeout(1000):
+            async for info in bob.rendezvous.watch(scene.where, "app", interval=10.0):
+                seen.append(info.peer_id)
+                if len(seen) == 25:
+                    for peer in crowd[:10]:
+                        scene.lists.register(peer.id, peer.ask())  # renewed: not told again
+                    for peer in crowd[25:]:
+                        scene.lists.register(peer.id, peer.ask())
+                if len(seen) == 30:
+                    break
+
+    scene.run(story())
+    assert seen == [peer.id for peer in crowd]
+
+
+def test_what_cannot_be_kept_says_so_at_once() -> None:
+    scene = Scene(seed=4)
+    alice, bob = scene.host("alice"), scene.host("bob")
+
+    async def story() -> None:
+        with pytest.raises(Refused):
+            await alice.rendezvous.keep(scene.where, "app", ttl=5)
+        with pytest.raises(NegotiationError):
+            await alice.rendezvous.keep(bob.addrs[0], "app")
+        with pytest.raises(NegotiationError):
+            await anext(alice.rendezvous.watch(bob.addrs[0], "app"))
+        assert len(scene.lists) == 0
+
+    scene.run(story())
