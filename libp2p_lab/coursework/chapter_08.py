@@ -9,8 +9,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from libp2p_lab.coursework.chapter_08_autonat import AUTONAT
 from libp2p_lab.coursework.chapter_08_box import NAT_BOX
+from libp2p_lab.coursework.chapter_08_cost import COST
 from libp2p_lab.coursework.chapter_08_moment import MOMENT
+from libp2p_lab.coursework.chapter_08_probe import PROBE
 from libp2p_lab.coursework.chapter_08_punch import HOLE_PUNCH
 from libp2p_lab.coursework.chapter_08_relay import RELAY
 from libp2p_lab.coursework.checks import Check, Rule
@@ -225,4 +228,14 @@ await lab.check("08.pairs", punches)
     seeds=(1,),
 )
 
-CHECKS: tuple[Check, ...] = (CIRCUIT_ADDR, NAT_BOX, PAIRS, RELAY, MOMENT, HOLE_PUNCH)
+CHECKS: tuple[Check, ...] = (
+    CIRCUIT_ADDR,
+    NAT_BOX,
+    PROBE,
+    PAIRS,
+    AUTONAT,
+    RELAY,
+    COST,
+    MOMENT,
+    HOLE_PUNCH,
+)
