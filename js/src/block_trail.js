@@ -33,10 +33,11 @@ function render({ model, el }) {
   const peers = slider("peers", "Peers", 1, 8);
   const liars = slider("liars", "of whom lie", 0, 8);
   const check = h("button", { type: "button", "data-check": true, title: "Compare each block's hash with its name", onclick: () => link.send({ type: "check", on: !told.plan.check }) }, "Check every block");
+  const plan = h("span", { class: "lab-block-plan" }, peers.element, liars.element, check, h("button", { type: "button", "data-again": true, onclick: () => link.send({ type: "again" }) }, "Again"));
   const transfer = h(
     "div",
     {},
-    h("div", { class: "lab-bar" }, h("b", {}, "Transfer"), peers.element, liars.element, check, h("button", { type: "button", "data-again": true, onclick: () => link.send({ type: "again" }) }, "Again")),
+    h("div", { class: "lab-bar" }, h("b", {}, "Transfer"), plan),
     h("div", { class: "lab-bar" }, h("button", { type: "button", "data-back": true, onclick: () => go(at - 1) }, "◀ Step"), h("button", { type: "button", "data-forward": true, onclick: () => go(at + 1) }, "Step ▶"), play, steps, count),
     said,
     sources,
@@ -72,6 +73,7 @@ function render({ model, el }) {
     const now = stateAfter(at);
     drawDag(now);
     transfer.hidden = told.moves.length === 0;
+    plan.hidden = told.names.length > 0; // it was recorded
     peers.set(told.plan.peers);
     liars.set(told.plan.liars);
     check.setAttribute("aria-pressed", String(told.plan.check));
@@ -81,14 +83,14 @@ function render({ model, el }) {
     said.textContent = at ? words(told.moves[at - 1]) : "Only the root's name is known: that is enough to check all that comes.";
     drawPeers(now);
     const head = ["time", "what", "peer", "block", "bytes"].map((name) => h("th", { scope: "col" }, name));
-    const rows = told.moves.map(([time, kind, peer, block, size]) => h("tr", {}, h("td", { class: "lab-num" }, `${time.toFixed(3)} s`), h("td", {}, kind), h("td", {}, peer < 0 ? "" : `peer ${peer + 1}`), h("td", {}, nameOf(block)), h("td", { class: "lab-num" }, size ? String(size) : "")));
+    const rows = told.moves.map(([time, kind, peer, block, size]) => h("tr", {}, h("td", { class: "lab-num" }, `${time.toFixed(told.names.length ? 4 : 3)} s`), h("td", {}, kind), h("td", {}, peer < 0 ? "" : `peer ${peer + 1}`), h("td", {}, nameOf(block)), h("td", { class: "lab-num" }, size ? String(size) : "")));
     list.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
   }
 
   const nameOf = (block) => (block < 0 ? "?" : block === 0 ? "the root" : `block ${block}`);
 
   function words([time, kind, peer, block, size]) {
-    const when = `${time.toFixed(2)} s: `;
+    const when = `${time.toFixed(told.names.length ? 4 : 2)} s: `;
     if (kind === "wanted") return `${when}peer ${peer + 1} is asked for ${nameOf(block)}.`;
     if (kind === "refused") return `${when}peer ${peer + 1} sends ${bytes(size)} as ${nameOf(block)}, but they hash to another name. They are thrown away.`;
     if (kind === "banned") return `${when}peer ${peer + 1} is asked no more.`;
@@ -195,7 +197,7 @@ function render({ model, el }) {
         }
       }
       svg.append(s("line", { x1: (600 * until) / total, x2: (600 * until) / total, y1: 0, y2: 20, class: "lab-xor-now" }));
-      rows.push(h("b", {}, `peer ${peer + 1}`), svg, h("span", { class: now.banned.has(peer) ? "lab-bad" : "lab-num" }, now.banned.has(peer) ? "✕ asked no more" : bytes(got)));
+      rows.push(h("b", {}, `peer ${peer + 1}`, told.names[peer] ? h("small", { class: "lab-quiet lab-mono" }, ` …${told.names[peer]}`) : null), svg, h("span", { class: now.banned.has(peer) ? "lab-bad" : "lab-num" }, now.banned.has(peer) ? "✕ asked no more" : bytes(got)));
     }
     sources.replaceChildren(...rows);
   }

@@ -19,7 +19,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from libp2p_lab.content.bitswap_messages import PROTOCOL_ID, Block, Message, Want
+from libp2p_lab.content.bitswap_events import BlockArrived, BlockAsked, BlocksRefused
+from libp2p_lab.content.bitswap_messages import PROTOCOL_ID, Block, Message, Want, WantType
 from libp2p_lab.content.blocks import BlockStore, MemoryBlockStore
 from libp2p_lab.content.cid import CID
 from libp2p_lab.content.exchange import BlockNotFound, Hunt, Ledger, Question, Session
@@ -35,6 +36,7 @@ from libp2p_lab.errors import (
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
+from libp2p_lab.trace import Probe
 from libp2p_lab.wire import multihash
 from libp2p_lab.wire.byte_stream import read_message_or_end
 
@@ -75,12 +77,14 @@ class Bitswap:
         self._links: dict[PeerId, _Link] = {}
         self._changed: dict[bytes, asyncio.Event] = {}  # by multihash, of what is hunted
         self._host: Host
+        self._probe: Probe
         self._hunt: Hunt
         self.store: BlockStore
 
     def attach(self, host: Host) -> None:
         """As `Service.attach`."""
         self._host = host
+        self._probe = Probe(host.trace, "bitswap")
         self._hunt = Hunt(host.limits)
         given = self._given_store  # an empty one is false
         self.store = MemoryBlockStore(host.limits) if given is None else given
@@ -181,7 +185,10 @@ class Bitswap:
         for question in questions:
             link = self._links.get(question.peer)
             if link is not None:
-                link.wants[question.want.cid.multihash] = question.want
+                want = question.want
+                if self._probe.trace.listeners and want.type is WantType.BLOCK and not want.cancel:
+                    self._probe.emit("event", BlockAsked(str(question.peer), str(want.cid)))
+                link.wants[want.cid.multihash] = want
                 self._send(question.peer, link)
 
     def _arrived(self, cid: CID) -> None:
@@ -292,9 +299,12 @@ class Bitswap:
                 if probe.trace.listeners:
                     probe.emit("received", message)
                 self._hear(peer, message)
-            except RemoteError:
+            except RemoteError as error:
                 self._hunt.ban(peer)
                 self._wake()
+                if probe.trace.listeners:
+                    refused = BlocksRefused(str(peer), len(data), str(error))
+                    self._probe.emit("event", refused)
                 raise
 
     def _hear(self, peer: PeerId, message: Message) -> None:
@@ -303,6 +313,8 @@ class Bitswap:
         for cid in came:
             data = self._hunt.found(cid)
             if data is not None:
+                if self._probe.trace.listeners:
+                    self._probe.emit("event", BlockArrived(str(peer), str(cid), len(data)))
                 # If the store is full, whoever waits gets it anyway.
                 with contextlib.suppress(LimitExceeded):
                     self.store.put(cid, data, is_named=True)

@@ -259,8 +259,9 @@ class KadDHT(Kademlia):
     async def _explore(self, coverage: Coverage, keys: Sequence[bytes]) -> int:
         """Search until the k peers closest to the first of these sorted keys are known. Returns how often."""
         place = position(keys[0])
+        following = position(keys[1]) if len(keys) > 1 else None
         for count in range(self._host.limits.dht_region_lookups):
-            gap = coverage.gap(place)
+            gap = coverage.gap(place, following)
             target = None if gap is None else self._key_below(gap, keys)
             if target is None:
                 return count

@@ -4,8 +4,8 @@
     Hunt      what we want, and of whom            want ─▶ next questions ─▶ message in ─▶ block, or another peer
 
 A hunt for one block: ask several peers whether they have it; ask the first that says yes for the block; if it has not
-come in time, ask the next. A *session* is for blocks that belong together: who gave one is asked for the next at once,
-and has fewer questions before it than the others.
+come in time, ask the next. A *session* is for blocks that belong together: of those who had one, who has the fewest
+questions before it is asked for the next at once.
 
 Each block is hashed when it comes. If that gives a name that its sender was never asked for, the sender made it up: it
 is asked no more.
@@ -114,7 +114,7 @@ class Session:
 
     Attributes:
         limits: of the host.
-        useful: who gave how many of them.
+        useful: who gave how many of them; 0 of who only said that it has one.
     """
 
     limits: Limits
@@ -352,3 +352,4 @@ class Hunt:
         elif wanted.asked[peer].type is WantType.HAVE:
             del wanted.asked[peer]
             wanted.has[peer] = None
+            wanted.session.useful.setdefault(peer, 0)  # who has one may have the others

@@ -8,7 +8,7 @@ them are among them: so every peer below some *prefix* of the target is known. W
 known, and there are at least k, the k closest to *any* key below it are known too, for whoever is outside is farther.
 
     coverage = Coverage(k=20)
-    while (gap := coverage.gap(place)) is not None:        the k closest to `place` are not known yet
+    while (gap := coverage.gap(place, next_place)) is not None:      not enough is known yet
         coverage.add(target below gap, whom a search for it found)
     coverage.closest(place)
 
@@ -90,10 +90,12 @@ class Coverage:
         self._covered: dict[Prefix, None] = {}  # all peers below these are known
         self._peers: list[tuple[int, PeerId]] = []  # by position
         self._known: dict[PeerId, None] = {}
+        self._searched: dict[int, list[PeerId]] = {}  # what was found by searching just there
 
     def add(self, target: int, found: Iterable[PeerId]) -> None:
         """A search for the k peers closest to `target` found these."""
         new = list(dict.fromkeys(found))
+        self._searched[target] = new[: self._k]
         shared = [common_prefix_length(target, position(peer.multihash)) for peer in new]
         for peer in new:
             if peer not in self._known:
@@ -108,14 +110,23 @@ class Coverage:
             del self._covered[one]
         self._covered[prefix] = None
 
-    def gap(self, place: int) -> Prefix | None:
-        """Below which prefix to search next, to know the k closest to `place`; None if they are known."""
+    def gap(self, place: int, following: int | None = None) -> Prefix | None:
+        """Below which prefix to search next, to know the k closest to every position around `place`.
+
+        Args:
+            place: of a key.
+            following: of the next key that is to be announced; None if there is none.
+
+        Returns: None if they are known; or if those of `place` alone are, and a larger region would hold no other key.
+        """
         prefix = self._around(place)
         if prefix is None:
             return Prefix.of(place, BITS)
         if not prefix.bits or len(self.below(prefix)) >= self._k:
             return None
         prefix = prefix.parent
+        if place in self._searched and (following is None or following not in prefix):
+            return None
         while True:
             hole = next(half for half in prefix.halves if not self._is_covered(half))
             if not any(hole.start in one or one.start in hole for one in self._covered):
@@ -130,6 +141,8 @@ class Coverage:
         """The k known peers closest to `place`, the closest first."""
         near = self.below(self.region(place))
         if len(near) < self._k:
+            if place in self._searched:
+                return self._searched[place]
             near = [peer for _, peer in self._peers]
         return sorted(near, key=lambda peer: position(peer.multihash) ^ place)[: self._k]
 

@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from libp2p_lab.content import bitswap_events, bitswap_messages, cid
 from libp2p_lab.errors import LocalError
 from libp2p_lab.host import events, fetch, identify, perf
 from libp2p_lab.multiplexing import mplex_frames, yamux_frames
@@ -95,6 +96,14 @@ CLASSES: tuple[type, ...] = (
     kad_events.PeerFailed,
     kad_events.LookupEnded,
     kad_events.TableChanged,
+    cid.CID,
+    bitswap_messages.Message,
+    bitswap_messages.Want,
+    bitswap_messages.Block,
+    bitswap_messages.Presence,
+    bitswap_events.BlockAsked,
+    bitswap_events.BlockArrived,
+    bitswap_events.BlocksRefused,
 )
 
 

@@ -83,7 +83,8 @@ def swept(net: LookupNetwork, keys: list[bytes], *, seed: int = 1) -> Cost:
     lookups = requests = told = streams = right = 0
     while waiting:
         place = position(waiting[0])
-        while (gap := coverage.gap(place)) is not None:
+        following = position(waiting[1]) if len(waiting) > 1 else None
+        while (gap := coverage.gap(place, following)) is not None:
             inside = next((position(key) for key in waiting if position(key) in gap), None)
             target = inside if inside is not None else rng.randrange(gap.start, gap.end)
             outcome = net.lookup(ASKER, target)

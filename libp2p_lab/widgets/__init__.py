@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from libp2p_lab.content import CID
+    from libp2p_lab.content import CID, BlockStore
     from libp2p_lab.crawling import Crawler
     from libp2p_lab.crawling.crawler import Seed
     from libp2p_lab.host import Host
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from libp2p_lab.multiplexing.connection import Connection
     from libp2p_lab.recording import Recording
     from libp2p_lab.sim import Internet, NatBehaviour
+    from libp2p_lab.trace import Entry
     from libp2p_lab.widgets import (
         block_trail,
         chart,
@@ -415,7 +416,8 @@ def ProviderMap(
 def BlockTrail(
     source: CID | str | bytes | None = None,
     *,
-    blocks: Mapping[CID, bytes] | None = None,
+    blocks: Mapping[CID, bytes] | BlockStore | None = None,
+    log: Iterable[Entry] | None = None,
     chunk_size: int = 2048,
     width: int = 3,
     peers: int = 3,
@@ -426,7 +428,8 @@ def BlockTrail(
 
     Args:
         source: a CID or its text; or the bytes of a file, which is cut into blocks. None for a file of its own.
-        blocks: for a CID: the blocks that are here, by name, so that its DAG can be drawn and fetched.
+        blocks: for a CID: the blocks that are here, by name, so that its DAG can be drawn and fetched; or a store.
+        log: for a CID: a recording of the host that fetched it by Bitswap. That fetch is drawn then.
         chunk_size, width: how a file is cut: bytes of a leaf, children of a node. Small, so that there is something to
             see; files on IPFS use 262,144 and 174.
         peers, liars: how many have the file, and how many of them send other bytes.
@@ -436,7 +439,7 @@ def BlockTrail(
     from libp2p_lab.widgets.block_trail import BlockTrail as Widget
 
     plan = Fetch(peers, liars, seed=seed)
-    return Widget(source, blocks=blocks, chunk_size=chunk_size, width=width, plan=plan)
+    return Widget(source, blocks=blocks, log=log, chunk_size=chunk_size, width=width, plan=plan)
 
 
 def ResourceMeter(source: sources.Source) -> resource_meter.ResourceMeter:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from libp2p_lab.content.blocks import BlockStore
 from libp2p_lab.content.cid import CID
 from libp2p_lab.content.dag import Node, cut, walk
 from libp2p_lab.errors import LabError, LocalError
+from libp2p_lab.trace import Entry
 from libp2p_lab.widgets.block_bench import Fetch, Move, fetch
+from libp2p_lab.widgets.block_live import blocks_of, moves_of
 from libp2p_lab.widgets.block_model import anatomy, forms, parse, place
 from libp2p_lab.widgets.static_form import page, table, text_table
 from libp2p_lab.widgets.view import Batch, View
@@ -29,7 +32,8 @@ class BlockTrail:
     Args:
         source: a CID or its text; or the bytes of a file, which are cut into blocks and fetched from peers of its own.
             None for a file of its own.
-        blocks: for a CID: the blocks that are here, by name, so that its DAG can be drawn.
+        blocks: for a CID: the blocks that are here, by name, so that its DAG can be drawn; or a store that has them.
+        log: for a CID: the recording of the host that fetched it by Bitswap; then this fetch is drawn, and no other.
         chunk_size, width: how a file is cut: bytes of a leaf, children of a node.
         plan: from whom it is fetched.
 
@@ -40,13 +44,14 @@ class BlockTrail:
         self,
         source: CID | str | bytes | None = None,
         *,
-        blocks: Mapping[CID, bytes] | None = None,
+        blocks: Mapping[CID, bytes] | BlockStore | None = None,
+        log: Iterable[Entry] | None = None,
         chunk_size: int = 2048,
         width: int = 3,
         plan: Fetch | None = None,
     ) -> None:
         self._plan = plan if plan is not None else Fetch()
-        self._blocks: dict[CID, bytes] = dict(blocks or {})
+        self._blocks: dict[CID, bytes] = dict(blocks) if isinstance(blocks, Mapping) else {}
         match source:
             case CID():
                 self._root = source
@@ -61,13 +66,26 @@ class BlockTrail:
                 self._root, self._blocks = cut(data, chunk_size, width)
             case _:
                 raise LocalError(f"give a CID, its text, or bytes, not {type(source).__name__}")
+        if blocks is not None and not isinstance(blocks, Mapping):
+            self._blocks = blocks_of(self._root, blocks)
         self._shown = self._root
         self._dag = walk(self._root, self._blocks)
         self._moves: list[Move] = []
         self._taken: dict[CID, bytes] = {}
-        if all(block.cid in self._blocks for block in self._dag):
+        self._names: list[str] = []  # of the peers of a real fetch
+        if log is not None:
+            self._draw_real(log)
+        elif all(block.cid in self._blocks for block in self._dag):
             self._moves, self._taken = fetch(self._root, self._blocks, self._plan)
         self._view = View("block_trail", on_open=self._snapshot, on_message=self._hear)
+
+    def _draw_real(self, log: Iterable[Entry]) -> None:
+        names = {block.cid for block in self._dag}
+        moves, self._names = moves_of(log)
+        self._moves = [move for move in moves if move.cid in names]
+        if not self._moves:
+            raise LocalError("no block of this CID was asked for in that recording")
+        self._taken = {m.cid: self._blocks[m.cid] for m in self._moves if m.kind == "arrived"}
 
     # -- for programs -----------------------------------------------------------------------------
 
@@ -89,8 +107,10 @@ class BlockTrail:
     def fetch(self, **changes: Any) -> list[Move]:
         """Fetch once more from others; arguments: peers, liars, check, seed.
 
-        Raises: `LocalError` if the blocks are not here.
+        Raises: `LocalError` if the blocks are not here, or a recording is shown.
         """
+        if self._names:
+            raise LocalError("this was recorded: what has happened does not happen otherwise")
         if not self._moves:
             raise LocalError(
                 "the blocks of this CID are not here: give blocks=…, or the bytes of a file"
@@ -114,9 +134,10 @@ class BlockTrail:
             for kind in ("arrived", "refused", "lost")
         }
         wrong = [cid for cid, data in self._taken.items() if not cid.matches(data)]
+        peers = len(self._names) or self._plan.peers
         words = (
-            f"{count['arrived']} of {len({b.cid for b in self._dag})} blocks came from {self._plan.peers} peers "
-            f"in {self._moves[-1].time:.2f} s"
+            f"{count['arrived']} of {len({b.cid for b in self._dag})} blocks came from {peers} peers "
+            f"in {self._moves[-1].time:.{3 if self._names else 2}f} s"
         )
         if count["refused"]:
             words += f"; {count['refused']} were refused, for their hash was not their name"
@@ -175,7 +196,12 @@ class BlockTrail:
                 [round(move.time, 4), move.kind, move.peer, names.get(move.cid, -1), move.size]
                 for move in self._moves
             ],
-            "plan": {"peers": plan.peers, "liars": plan.liars, "check": plan.check},
+            "plan": {
+                "peers": len(self._names) or plan.peers,
+                "liars": plan.liars,
+                "check": plan.check or bool(self._names),
+            },
+            "names": [name[-6:] for name in self._names],
         }
 
     def _hear(self, content: dict[str, Any], view: str) -> None:

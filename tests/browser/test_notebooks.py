@@ -178,7 +178,7 @@ def test_notebook_07_is_used_as_it_says(lab: LabPage) -> None:
     assert lab.page_errors == []
 
 
-@pytest.mark.parametrize(("name", "widgets"), [("05_routing", 2), ("06_content", 3), ("08_nat", 2)])
+@pytest.mark.parametrize(("name", "widgets"), [("05_routing", 2), ("06_content", 4), ("08_nat", 2)])
 def test_the_other_notebooks_run_as_they_are(lab: LabPage, name: str, widgets: int) -> None:
     run_all(lab, f"{name}.ipynb")
     expect(lab.page.locator(".lab").nth(widgets - 1)).to_be_visible()

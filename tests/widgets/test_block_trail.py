@@ -143,3 +143,46 @@ def test_the_static_form() -> None:
     bundle = lab.widgets.BlockTrail()._repr_mimebundle_()
     assert "refused" in bundle["text/plain"]
     assert "hash function" in bundle["text/html"]
+
+
+# -- a real fetch ---------------------------------------------------------------------------------------------
+
+
+class Backwards(lab.MemoryBlockStore):
+    def get(self, cid: CID) -> bytes | None:
+        data = super().get(cid)
+        return data[::-1] if data is not None and cid.codec == Codec.RAW else data
+
+
+async def test_a_real_fetch_is_drawn_from_the_trace() -> None:
+    data = b"".join(b"%04d" % n for n in range(5000))
+
+    def host(store: lab.MemoryBlockStore | None = None) -> lab.Host:
+        return lab.Host(listen=["/memory/0"], services=[lab.Identify(), lab.Bitswap(store)])
+
+    async with host() as alice, host(Backwards()) as liar, host() as bob:
+        for one in (alice, liar):
+            root = lab.add_file(one.bitswap.store, data, chunk_size=1000)
+            await bob.connect(one.addrs[0])
+        with lab.record(bob) as log:
+            assert await lab.fetch_file(bob, root) == data
+        trail = lab.widgets.BlockTrail(root, blocks=bob.bitswap.store, log=log)
+    moves = trail.moves
+    assert moves[0].kind == "wanted"
+    assert moves[0].cid == root
+    arrived = [move.cid for move in moves if move.kind == "arrived"]
+    assert len(arrived) == len({*arrived}) == len(trail.dag) == 21
+    assert [move.time for move in moves] == sorted(move.time for move in moves)
+    assert bob.bitswap.is_banned(liar.peer_id)
+    [banned] = [move.peer for move in moves if move.kind == "banned"]
+    assert all(move.peer != banned for move in moves if move.kind == "arrived" and move.cid != root)
+    assert "21 of 21 blocks came from 2 peers" in trail.summary()
+    assert "1 were refused" in trail.summary()
+    record = trail._record()
+    assert record["names"][banned] == str(liar.peer_id)[-6:]
+    assert record["plan"]["peers"] == 2
+    with pytest.raises(lab.LocalError, match="recorded"):
+        trail.fetch(liars=0)
+    with pytest.raises(lab.LocalError, match="asked for"):
+        lab.widgets.BlockTrail(root, blocks=bob.bitswap.store, log=[])
+    trail.close()
