@@ -140,7 +140,9 @@ class BlockTrail:
             f"in {self._moves[-1].time:.{3 if self._names else 2}f} s"
         )
         if count["refused"]:
-            words += f"; {count['refused']} were refused, for their hash was not their name"
+            one = count["refused"] == 1
+            words += f"; {count['refused']} {'was' if one else 'were'} refused, for "
+            words += "its hash was not its name" if one else "their hash was not their name"
         if count["lost"]:
             words += f"; {count['lost']} could be had from nobody honest"
         if wrong:
@@ -201,7 +203,7 @@ class BlockTrail:
                 "liars": plan.liars,
                 "check": plan.check or bool(self._names),
             },
-            "names": [name[-6:] for name in self._names],
+            "names": [name[-5:] for name in self._names],
         }
 
     def _hear(self, content: dict[str, Any], view: str) -> None:

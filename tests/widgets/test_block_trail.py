@@ -177,9 +177,9 @@ async def test_a_real_fetch_is_drawn_from_the_trace() -> None:
     [banned] = [move.peer for move in moves if move.kind == "banned"]
     assert all(move.peer != banned for move in moves if move.kind == "arrived" and move.cid != root)
     assert "21 of 21 blocks came from 2 peers" in trail.summary()
-    assert "1 were refused" in trail.summary()
+    assert "1 was refused" in trail.summary()
     record = trail._record()
-    assert record["names"][banned] == str(liar.peer_id)[-6:]
+    assert record["names"][banned] == str(liar.peer_id)[-5:]
     assert record["plan"]["peers"] == 2
     with pytest.raises(lab.LocalError, match="recorded"):
         trail.fetch(liars=0)
