@@ -73,12 +73,13 @@ def lint() -> bool:
 
 
 def on_all_cores(by: str) -> list[str]:
-    """Options that share the tests among processes; four at the most, for many tests take memory and sockets.
+    """Options that share the tests among processes: two a core, since much of a test is waiting, but four at the most, for
+    many tests take memory and sockets.
 
     Args:
         by: "worksteal" for tests that stand alone, "loadfile" to keep the tests of a file together.
     """
-    return ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", by]
+    return ["-n", str(min(2 * (os.cpu_count() or 1), 4)), "--dist", by]
 
 
 def unit() -> bool:
@@ -107,7 +108,7 @@ def interop() -> bool:
 
 
 def notebooks() -> bool:
-    return pytest("tests/notebooks", *on_all_cores("loadfile"))
+    return pytest("tests/notebooks", *on_all_cores("worksteal"))
 
 
 def browser() -> bool:
