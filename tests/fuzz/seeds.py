@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 
-from libp2p_lab.content import rendezvous_messages
+from libp2p_lab.content import bitswap_messages, rendezvous_messages
+from libp2p_lab.content.bitswap_messages import Block, Presence, PresenceType, Want, WantType
+from libp2p_lab.content.cid import CID
+from libp2p_lab.content.dag import encode_node
 from libp2p_lab.content.mdns_records import encode_txt
 from libp2p_lab.content.rendezvous_messages import (
     Discover,
@@ -57,6 +60,7 @@ VECTOR_KEY = bytes.fromhex(
 
 def seeds() -> dict[str, list[bytes]]:
     """Inputs by target; the same each time."""
+    name = CID.of(b"abc")
     key = KeyPair.from_protobuf(VECTOR_KEY)
     who = PeerId.from_public_key(key.public)
     addrs = [Multiaddr("/ip4/192.0.2.1/tcp/4001"), Multiaddr("/dns4/example.org/udp/1/quic-v1")]
@@ -146,6 +150,19 @@ def seeds() -> dict[str, list[bytes]]:
         "mdns": [
             encode_txt([Multiaddr("/ip4/192.168.1.7/tcp/4001").with_peer(who)]),
             b"\x02=x" + encode_txt([Multiaddr("/dns/a.local/udp/1/quic-v1").with_peer(who)]),
+        ],
+        "bitswap": [
+            bitswap_messages.Message(
+                (Want(name, WantType.HAVE, send_dont_have=True), Want(name, cancel=True)),
+                blocks=(Block.of(name, b"abc"),),
+                presences=(Presence(name, PresenceType.DONT_HAVE),),
+                pending_bytes=7,
+            ).encode(),
+            b"\x12\x03abc",
+        ],
+        "dag": [
+            encode_node([(name, 3, 3), (name, 3, 3)]),
+            bytes.fromhex("0a0a08021204") + b"abcd" + bytes.fromhex("1804"),
         ],
         "rendezvous": [
             Register("app", sealed, 7200).encode(),

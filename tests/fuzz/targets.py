@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from libp2p_lab.content import mdns_records, rendezvous_messages
-from libp2p_lab.content.cid import CID
+from libp2p_lab.content import bitswap_messages, mdns_records, rendezvous_messages
+from libp2p_lab.content.cid import CID, Codec
+from libp2p_lab.content.dag import parts_of, size_of
 from libp2p_lab.errors import (
     HandshakeFailed,
     LimitExceeded,
@@ -309,6 +310,22 @@ def autonat(data: bytes) -> None:
             assert autonat_messages.decode(message.encode()) == message
 
 
+def blocks(data: bytes) -> None:
+    """Bitswap: whatever a block says of itself, its name is that of its bytes."""
+    try:
+        message = bitswap_messages.Message.decode(data)
+        assert bitswap_messages.Message.decode(message.encode()) == message
+        for block in message.blocks:
+            assert block.cid().matches(block.data)
+    except REFUSED:
+        return
+
+
+def dag_node(data: bytes) -> None:
+    with contextlib.suppress(*REFUSED):
+        assert size_of(parts_of(CID.of(data, Codec.DAG_PB), data)) >= 0
+
+
 TARGETS: dict[str, Target] = {
     "varint": varints,
     "protobuf": protobuf_fields,
@@ -347,6 +364,8 @@ TARGETS: dict[str, Target] = {
     "pubsub_rpc": decoder(RPC.decode, encode_it),
     "kad": decoder(KadMessage.decode, encode_it),
     "mdns": mdns_announcements,
+    "bitswap": blocks,
+    "dag": dag_node,
     "rendezvous": decoder(rendezvous_messages.decode, encode_it),
     "autonat": autonat,
     "relay_hop": decoder(relay_messages.decode_hop, encode_it),
