@@ -72,14 +72,14 @@ def lint() -> bool:
     return all(results)
 
 
-def on_all_cores(by: str) -> list[str]:
-    """Options that share the tests among processes: two a core, since much of a test is waiting, but four at the most, for
-    many tests take memory and sockets.
+def on_all_cores(by: str, each: int = 2) -> list[str]:
+    """Options that share the tests among processes; four at the most, for many tests take memory and sockets.
 
     Args:
         by: "worksteal" for tests that stand alone, "loadfile" to keep the tests of a file together.
+        each: processes a core. Much of a test is waiting; a browser's is not.
     """
-    return ["-n", str(min(2 * (os.cpu_count() or 1), 4)), "--dist", by]
+    return ["-n", str(min(each * (os.cpu_count() or 1), 4)), "--dist", by]
 
 
 def unit() -> bool:
@@ -114,7 +114,7 @@ def notebooks() -> bool:
 def browser() -> bool:
     install_chromium()
     # A browser on a busy machine can miss a moment. Each process has a JupyterLab of its own.
-    return pytest("tests/browser", "--reruns=2", *on_all_cores("worksteal"))
+    return pytest("tests/browser", "--reruns=2", *on_all_cores("worksteal", each=1))
 
 
 def binder() -> bool:
