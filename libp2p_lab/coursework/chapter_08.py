@@ -16,6 +16,7 @@ from libp2p_lab.coursework.chapter_08_moment import MOMENT
 from libp2p_lab.coursework.chapter_08_probe import PROBE
 from libp2p_lab.coursework.chapter_08_punch import HOLE_PUNCH
 from libp2p_lab.coursework.chapter_08_relay import RELAY
+from libp2p_lab.coursework.chapter_08_timing import TIMING
 from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
 from libp2p_lab.coursework.render import shown
@@ -238,4 +239,5 @@ CHECKS: tuple[Check, ...] = (
     COST,
     MOMENT,
     HOLE_PUNCH,
+    TIMING,
 )

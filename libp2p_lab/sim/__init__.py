@@ -42,6 +42,7 @@ Read in this order:
     presets.py, churn.py, sweep.py       internets ready to use; hosts that come and go; many seeds at once
     routers.py                           a thousand pubsub routers, as cores, without hosts around them
     punching.py                          homes behind NAT boxes that meet by a relay, one by one and by the hundred
+    timing.py                            homes that meet at the wrong moment
     attacks.py                           what the authors of GossipSub tried on it, with scores and without
     lookups.py                           ten thousand routing tables, and lookups over them
     lookup_survey.py                     what lookups cost, and whether records are found, beside published figures

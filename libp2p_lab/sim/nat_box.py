@@ -119,6 +119,10 @@ class NatBox:
         target = self.inside.get(found[0])
         return target if target is not None else "nobody there"
 
+    def refused(self, packet: Packet) -> None:
+        """A RST comes in, for a packet that left with this source."""
+        self._table(packet.src).refused(packet.protocol, packet.src, packet.dst)
+
     def forward(self, port: int, inside: Endpoint, protocol: str = "tcp") -> None:
         """A port forwarding made by hand: everybody outside reaches `inside` at `port`, for good."""
         self.table.forward(protocol, port, inside, float("inf"))
@@ -143,6 +147,7 @@ def _only_filtering(behaviour: NatBehaviour) -> NatBehaviour:
         tcp_transitory_timeout=behaviour.tcp_transitory_timeout,
         simultaneous_open=behaviour.simultaneous_open,
         rejects=behaviour.rejects,
+        rst_closes=behaviour.rst_closes,
         translates=False,
     )
 

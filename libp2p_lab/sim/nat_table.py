@@ -43,6 +43,7 @@ class NatBehaviour:
         tcp_transitory_timeout: seconds of one that is opening or closing (REQ-5: 240 at least).
         simultaneous_open: whether a SYN may answer a SYN (RFC 5382 REQ-2).
         rejects: whether who is not let in is told so, by RST or ICMP; hole punching wants silence (REQ-4).
+        rst_closes: whether a RST from outside shuts the door that a SYN has opened, as in Linux.
         translates: False for a firewall, which filters and changes no address.
         blocks_udp: whether no datagram gets out, as in some offices and hotels.
     """
@@ -58,6 +59,7 @@ class NatBehaviour:
     tcp_transitory_timeout: float = 240.0
     simultaneous_open: bool = True
     rejects: bool = False
+    rst_closes: bool = False
     translates: bool = True
     blocks_udp: bool = False
 
@@ -177,6 +179,12 @@ class NatTable:
         if protocol == "tcp" or self.behaviour.refresh_inbound:
             self._refresh(mapping, session, protocol, kind, now)
         return mapping.inside
+
+    def refused(self, protocol: str, outside: Endpoint, remote: Endpoint) -> None:
+        """What was sent from `outside` to `remote` has been refused by a RST."""
+        mapping = self._by_outside.get((protocol, outside))
+        if mapping is not None and self.behaviour.rst_closes:
+            mapping.sessions.pop(remote, None)
 
     def forward(
         self, protocol: str, port: int, inside: Endpoint, expires: float

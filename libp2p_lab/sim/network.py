@@ -405,4 +405,10 @@ def _say_unreachable(packet: Packet) -> None:
 
 
 def _refuse(both: tuple[Packet, OSError]) -> None:
-    both[0].origin.refused(*both)
+    packet, error = both
+    box = packet.origin.box
+    while box is not None and box.outer is not None:
+        box = box.outer
+    if box is not None and packet.kind != "datagram":
+        box.refused(packet)
+    packet.origin.refused(packet, error)
