@@ -12,6 +12,7 @@ Read in this order:
     dual_dht.py     two of them: the internet's and the house's
     blocks.py       bytes under the name that they hash to
     bitswap_messages.py      what I want, what you wanted
+    bitswap_events.py        what happens, for the trace
     exchange.py              who is asked for which block
     bitswap.py               the block exchange on a host
     dag.py                   a file as a tree of blocks
