@@ -1,4 +1,5 @@
-"""The checks of chapter 06: what travels, CIDs, believable records, a store, a quorum, how often to say it, and a liar.
+"""The checks of chapter 06: what travels, CIDs, believable records, a store, a quorum, how often to say it,
+a liar, and what to take when.
 
 Objectives: 1.33 the DHT's operations; X.11 validation, X.12 freshness.
 """
@@ -12,6 +13,7 @@ from libp2p_lab.content.cid import CID, Codec
 from libp2p_lab.coursework.chapter_06_fetch import FETCH
 from libp2p_lab.coursework.chapter_06_records import QUORUM, RECORDS
 from libp2p_lab.coursework.chapter_06_store import RECORD_STORE
+from libp2p_lab.coursework.chapter_06_which import WHICH
 from libp2p_lab.coursework.checks import Check, Rule
 from libp2p_lab.coursework.exam import Exam
 from libp2p_lab.coursework.render import shown
@@ -310,4 +312,4 @@ await lab.check("06.tuned", tune)
     time_limit=40.0,
 )
 
-CHECKS: tuple[Check, ...] = (CAPTURE, CID_CHECK, RECORDS, RECORD_STORE, QUORUM, TUNED, FETCH)
+CHECKS: tuple[Check, ...] = (CAPTURE, CID_CHECK, RECORDS, RECORD_STORE, QUORUM, TUNED, FETCH, WHICH)
