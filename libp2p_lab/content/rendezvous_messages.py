@@ -163,7 +163,9 @@ def decode(data: bytes) -> Message:
         message.ParseFromString(data)
     except DecodeError as error:
         raise MalformedMessage(f"rendezvous message does not parse: {error}") from None
-    match message.type if message.HasField("type") else None:
+    # Whoever writes with proto3 leaves zeros out, and REGISTER is 0: py-libp2p does.
+    is_told = message.HasField("type") or message.HasField("register")
+    match message.type if is_told else None:
         case 0:
             return _register_of(message.register)
         case 1:

@@ -66,8 +66,13 @@ def test_bytes_as_the_spec_draws_them() -> None:
     assert decode(bytes.fromhex("0801" + "1a03" + "08c803")) == RegisterResponse(
         Status.E_INTERNAL_ERROR
     )  # 456 is no status that anybody knows
-    with pytest.raises(MalformedMessage):
-        decode(bytes.fromhex("0807"))
+    for unknown in ("0807", "", "2a0a"):
+        with pytest.raises(MalformedMessage):
+            decode(bytes.fromhex(unknown))
+    # Written by proto3, which leaves zeros out: the type of REGISTER is 0.
+    assert decode(bytes.fromhex("120d" + "0a03617070" + "1203726563" + "18a038")) == Register(
+        "app", b"rec", 7200
+    )
     with pytest.raises(LocalError):
         Discover(limit=-1).encode()
 

@@ -33,6 +33,9 @@ from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.serialization import deserialize_private_key
 from libp2p.discovery.events.peerDiscovery import peerDiscovery
 from libp2p.discovery.mdns import MDNSDiscovery
+from libp2p.discovery.rendezvous.client import RendezvousClient
+from libp2p.discovery.rendezvous.messages import create_discover_message
+from libp2p.discovery.rendezvous.service import RendezvousService
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import parse_identify_response
@@ -271,6 +274,7 @@ class Peer:
         relay: dict[str, Any] | None = None,
         circuit: bool = False,
         calls: bool = False,
+        rendezvous: bool = False,
     ) -> dict[str, Any]:
         if private_key is None:
             key = KEY_MAKERS[key_type]()
@@ -315,6 +319,8 @@ class Peer:
         await self._nursery.start(run_host, host, addrs)
         for service in services:
             await self._nursery.start(run_service, service)
+        if rendezvous:
+            RendezvousService(host)
         if calls:  # out to the local network, by mDNS; whom it finds is told as events "discovered"
             peerDiscovery.register_peer_discovered_handler(
                 lambda info: say({"event": "discovered", **(found(info) or {})})
@@ -501,6 +507,31 @@ class Peer:
     async def get_value(self, key: str) -> str | None:
         value = await self._dht.get_value(key)
         return None if value is None else value.hex()
+
+    async def rendezvous_register(self, addr: str, namespace: str, ttl: int) -> float:
+        return await RendezvousClient(self.host, await self._reach(addr, None)).register(
+            namespace, ttl
+        )
+
+    async def rendezvous_unregister(self, addr: str, namespace: str) -> None:
+        await RendezvousClient(self.host, await self._reach(addr, None)).unregister(namespace)
+
+    async def rendezvous_discover(
+        self, addr: str, namespace: str, limit: int = 0, cookie: str = ""
+    ) -> dict[str, Any]:
+        """The answer as it was read, field by field."""
+        client = RendezvousClient(self.host, await self._reach(addr, None))
+        question = create_discover_message(namespace, limit, bytes.fromhex(cookie))
+        answer = (await client._send_message(question)).discoverResponse
+        return {
+            "status": answer.status,
+            "text": answer.statusText,
+            "cookie": answer.cookie.hex(),
+            "registrations": [
+                {"ns": one.ns, "ttl": one.ttl, "record": one.peer.SerializeToString().hex()}
+                for one in answer.registrations
+            ],
+        }
 
     async def add_file(self, path: str, chunk_size: int | None = None) -> str:
         """Cuts a file into blocks that Bitswap serves: its name."""
