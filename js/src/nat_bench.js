@@ -70,7 +70,7 @@ function render({ model, el }) {
     silence: slider("silence", "Silence afterwards", SILENCES, (n) => (n ? seconds(n) : "none"), "Then bob says a word again: is the hole still there?"),
     slow: slider("slow", "Relay to bob slower by", [0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3], (n) => `${Math.round(1000 * n)} ms`, "The way there takes longer than the way back: half of the round trip is a wrong guess"),
     retries: slider("retries", "Exchanges at most", [1, 2, 3, 5], String, "The spec: 3"),
-    relay_bytes: slider("relay_bytes", "Relay grants", BYTES, (n) => (n ? `${n.toLocaleString("en")} B` : "any bytes"), "Bytes each way; the spec's default is 128 KiB"),
+    relay_bytes: slider("relay_bytes", "Relay grants", BYTES, (n) => (n >= 1024 ? `${n / 1024} KiB` : n ? `${n} B` : "any bytes"), "Bytes each way; the spec's default is 128 KiB"),
     relay_seconds: slider("relay_seconds", "for", SECONDS, (n) => (n ? seconds(n) : "any time"), "Seconds that the relay serves the two; the spec's default is 2 minutes"),
     skew: slider("skew", "bob's is ahead by", [-10, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10], (n) => `${n} s`, "Bob's clock, compared with alice's"),
   };
@@ -109,11 +109,11 @@ function render({ model, el }) {
       h("div", { class: "lab-nat-choices" }, Object.values(choices).map((one) => one.element)),
       h(
         "div",
-        { class: "lab-nat-choices" },
+        { class: "lab-nat-switches" },
         h("label", { "data-rule": "rejects", title: "Tells strangers that they are not let in (RST, ICMP), instead of saying nothing" }, rejects, "answers strangers “no”"),
         h("label", { "data-rule": "simultaneous_open", title: "A SYN may answer a SYN" }, crossing, "lets SYNs cross"),
       ),
-      h("div", { class: "lab-checks lab-nat-table" }, h("table", { "aria-label": `Mappings of ${who}'s router` }, h("thead", {}, h("tr", {}, ["inside", "seen as", "may answer", "left"].map((name) => h("th", { scope: "col" }, name)))), rows)),
+      h("div", { class: "lab-checks lab-nat-table" }, h("table", { "aria-label": `Mappings of ${who}'s router` }, h("thead", {}, h("tr", {}, ["inside → seen as", "may come in", "left"].map((name) => h("th", { scope: "col" }, name)))), rows)),
     );
     return { element, choices, rejects, crossing, rows };
   }
@@ -195,7 +195,7 @@ function render({ model, el }) {
 
   function draw() {
     status.textContent = told.words;
-    status.dataset.level = told.level;
+    status.classList.toggle("lab-no", told.level !== "hole");
     for (const button of speech) button.setAttribute("aria-pressed", String(button.dataset.speech === told.speech));
     for (const [who, panel] of Object.entries(homes)) {
       const home = told.homes[who];
@@ -231,6 +231,7 @@ function render({ model, el }) {
     rule.textContent = step?.rule ?? "";
     scene.svg.setAttribute("aria-label", step ? step.words : "Two homes, two routers, a relay, a public peer");
     scene.draw(step, step ? flying(step) : []);
+    scene.open(doors(step));
     drawTables(step);
     for (const [who, panel] of Object.entries(homes)) {
       const isDropping = step?.moment === "dropped" && step.where === `router of ${who}`;
@@ -258,6 +259,20 @@ function render({ model, el }) {
     return found;
   }
 
+  /** For each home: whether its router would let in what the other's router sends, at this moment. */
+  function doors(step) {
+    const tables = step ? told.tables[step.tables] : { alice: [], bob: [] };
+    const isOpen = (who, other) => tables[who].some((mine) => tables[other].some((theirs) => admits(mine, theirs.outside, told.homes[who].filtering) && admits(theirs, mine.outside, told.homes[other].mapping)));
+    return { alice: isOpen("alice", "bob"), bob: isOpen("bob", "alice") };
+  }
+
+  /** Whether a mapping stands for a remote, by one of the three ways to look at it. */
+  function admits(row, remote, way) {
+    if (way === "endpoint-independent") return true;
+    const ip = remote.split(":")[0];
+    return row.remotes.some(([called]) => (way === "address-dependent" ? called.split(":")[0] === ip : called === remote));
+  }
+
   function drawTables(step) {
     const tables = step ? told.tables[step.tables] : { alice: [], bob: [] };
     const now = step?.time ?? 0;
@@ -267,13 +282,12 @@ function render({ model, el }) {
         h(
           "tr",
           { class: step?.new === row.outside ? "lab-nat-new" : "", "data-outside": row.outside },
-          h("td", { class: "lab-mono" }, row.inside),
-          h("td", { class: "lab-mono" }, row.outside, row.protocol === "tcp" ? " tcp" : ""),
+          h("td", { class: "lab-mono" }, row.inside, h("div", {}, "→ ", h("b", {}, row.outside))),
           h("td", { class: "lab-mono" }, mayAnswer(row, filtering, now)),
           h("td", { class: "lab-num" }, seconds(Math.max(0, row.expires - now))),
         ),
       );
-      panel.rows.replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 4, class: "lab-quiet" }, "empty: nobody has called out"))]));
+      panel.rows.replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 3, class: "lab-quiet" }, "empty: nobody has called out"))]));
     }
   }
 

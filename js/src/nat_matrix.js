@@ -35,7 +35,7 @@ export class NatMatrix {
 
   build(told) {
     this.cells = told.names.map((_, a) => told.names.map((_, b) => h("button", { type: "button", class: "lab-nat-cell", "data-cell": `${a},${b}`, tabindex: a === 2 && b === 2 ? 0 : -1, onclick: () => this.choose([a, b]), onfocus: () => this.focus([a, b]), onkeydown: (event) => this.key(event, a, b) })));
-    const head = h("tr", {}, h("td", {}, "alice ↓ bob →"), told.names.map((name) => h("th", { scope: "col", title: name }, name)));
+    const head = h("tr", {}, h("td", {}, "alice ↓ bob →"), told.names.map((name) => h("th", { scope: "col" }, name.replace("/", "/\n"))));
     const rows = told.names.map((name, a) => h("tr", {}, h("th", { scope: "row" }, name), this.cells[a].map((cell) => h("td", {}, cell))));
     this.element.replaceChildren(h("table", { "aria-label": "Alice's router down, bob's across" }, h("thead", {}, head), h("tbody", {}, rows)));
   }

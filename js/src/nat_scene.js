@@ -2,14 +2,23 @@
 import { s } from "./dom.js";
 
 const WIDE = 900;
-const HIGH = 300;
+const HIGH = 306;
 const PLACES = {
   alice: [70, 170],
   "router of alice": [235, 170],
-  relay: [450, 58],
-  "public peer": [450, 250],
+  relay: [450, 60],
+  "public peer": [450, 238],
   "router of bob": [665, 170],
   bob: [830, 170],
+};
+// Where a packet rests beside a place, so that it hides no name.
+const DOCKS = {
+  alice: [112, 170],
+  "router of alice": [280, 170],
+  relay: [450, 97],
+  "public peer": [450, 201],
+  "router of bob": [620, 170],
+  bob: [788, 170],
 };
 const TRAVEL = 420; // ms for the way of one step
 
@@ -23,13 +32,13 @@ export class NatScene {
     this.dotOf = new Map(); // by the packet's number
     this.isCalm = matchMedia("(prefers-reduced-motion: reduce)");
     this.svg = s("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "lab-nat-scene" });
-    this.svg.append(s("rect", { x: 235, y: 12, width: 430, height: HIGH - 24, rx: 60, class: "lab-nat-open" }));
-    this.svg.append(text(450, 164, "the open Internet", "lab-nat-faint"));
+    this.svg.append(s("rect", { x: 235, y: 6, width: 430, height: HIGH - 12, rx: 60, class: "lab-nat-open" }));
+    this.doors = s("g", {});
     for (const [a, b] of [["alice", "router of alice"], ["bob", "router of bob"], ["router of alice", "relay"], ["router of bob", "relay"], ["router of alice", "router of bob"]]) {
       const [[x1, y1], [x2, y2]] = [PLACES[a], PLACES[b]];
       this.svg.append(s("line", { x1, y1, x2, y2, class: "lab-nat-cable" }));
     }
-    this.svg.append(this.lines, this.nodes, this.dots, this.marks);
+    this.svg.append(this.doors, this.lines, this.nodes, this.dots, this.marks);
     for (const name of Object.keys(PLACES)) this.nodes.append(this.node(name));
   }
 
@@ -40,9 +49,9 @@ export class NatScene {
       group.append(s("path", { d: `M${x - 30} ${y - 4} L${x} ${y - 34} L${x + 30} ${y - 4} V${y + 24} H${x - 30} Z` }));
     } else if (name.startsWith("router")) {
       group.append(s("rect", { x: x - 34, y: y - 20, width: 68, height: 40, rx: 6 }));
-    } else group.append(s("circle", { cx: x, cy: y, r: 25 }));
+    } else group.append(s("circle", { cx: x, cy: y, r: 29 }));
     group.append(text(x, y + 5, name.startsWith("router") ? "router" : name === "public peer" ? "public" : name, "lab-nat-name"));
-    const below = name === "relay" ? -33 : name === "public peer" ? 41 : name.startsWith("router") ? 38 : 42;
+    const below = name === "relay" ? -37 : name === "public peer" ? 46 : name.startsWith("router") ? 40 : 44;
     const address = text(x, y + below, "", "lab-nat-address");
     this.addresses.set(name, address);
     group.append(address);
@@ -52,6 +61,18 @@ export class NatScene {
   /** Who has which address. */
   name(addresses) {
     for (const [place, address] of this.addresses) address.textContent = addresses[place] ?? "";
+  }
+
+  /** Who may come in: for each home, whether its router lets in what the other's router would send now. */
+  open({ alice, bob }) {
+    const [[x1, y], [x2]] = [PLACES["router of alice"], PLACES["router of bob"]];
+    const middle = (x1 + x2) / 2;
+    const parts = [];
+    if (alice) parts.push([x1, middle]);
+    if (bob) parts.push([middle, x2]);
+    this.doors.replaceChildren(...parts.map(([from, to]) => s("line", { x1: from, x2: to, y1: y, y2: y, class: "lab-nat-door" })));
+    const words = alice && bob ? "a hole" : alice ? "alice's router is open for bob" : bob ? "bob's router is open for alice" : "";
+    this.doors.append(text(middle, y + 24, words, "lab-nat-opened"));
   }
 
   /** Draw a step: `step` may be null; `flying` are packets that are on their way meanwhile: {number, path, part}. */
@@ -72,14 +93,24 @@ export class NatScene {
     for (const [number, { points, kind, isNow }] of shown) this.move(number, points, kind, isNow === true);
     if (step?.moment === "dropped") this.cross(step);
     if (step?.moment === "says") this.bubble(step);
+    const words = step?.moment === "leaves" ? step.words.match(/“[^”]*”|a punch/)?.[0] : null;
+    if (words) this.caption(step, words);
   }
 
   /** Where the packet passes in this step, and stands at its end. */
   wayOf(step) {
-    const spots = step.path.map((place) => PLACES[place]);
-    if (step.moment === "leaves") return spots.length > 2 && step.path[1].startsWith("router") && step.path[1] === step.where ? spots.slice(0, 2) : spots.slice(0, 1);
-    if (step.moment === "dropped") return spots.slice(0, Math.max(1, step.path.indexOf(step.where) + 1));
-    return spots;
+    const { path, where } = step;
+    const until = step.moment === "arrives" ? path.length - 1 : Math.max(0, path.indexOf(where));
+    const spots = path.slice(0, until).map((place) => PLACES[place]);
+    return [...spots, step.moment === "dropped" ? this.endOf(step) : DOCKS[path[until]]];
+  }
+
+  /** Where a dropped packet ends: at the side of the router from which it came. */
+  endOf(step) {
+    const place = PLACES[step.where] ?? PLACES[step.path[0]];
+    const before = PLACES[step.path[step.path.indexOf(step.where) - 1]] ?? place;
+    const far = Math.hypot(before[0] - place[0], before[1] - place[1]) || 1;
+    return [place[0] + (52 * (before[0] - place[0])) / far, place[1] + (52 * (before[1] - place[1])) / far];
   }
 
   move(number, points, kind, isNow) {
@@ -100,13 +131,22 @@ export class NatScene {
     dot.spot = end;
   }
 
+  /** A packet ends where it would have come in. */
   cross(step) {
-    const [x, y] = PLACES[step.where] ?? PLACES[step.path[0]];
+    const place = PLACES[step.where] ?? PLACES[step.path[0]];
+    const [x, y] = this.endOf(step);
     this.marks.append(
-      s("circle", { cx: x, cy: y, r: 36, class: "lab-nat-flash" }),
-      s("path", { d: `M${x - 11} ${y - 11} l22 22 m0 -22 l-22 22`, class: "lab-nat-cross" }),
-      text(x, y - 44, step.reason, "lab-nat-reason"),
+      s("circle", { cx: x, cy: y, r: 20, class: "lab-nat-flash" }),
+      s("path", { d: `M${x - 10} ${y - 10} l20 20 m0 -20 l-20 20`, class: "lab-nat-cross" }),
+      text(place[0], place[1] - 34, step.reason, "lab-nat-reason"),
     );
+  }
+
+  /** What is said, beside the way that it goes. */
+  caption(step, words) {
+    const [[x1, y1], [x2, y2]] = [PLACES[step.path[0]], PLACES[step.path.at(-1)]];
+    const x = Math.min(Math.max((x1 + x2) / 2, 60 + 3.7 * words.length), WIDE - 60 - 3.7 * words.length);
+    this.marks.append(text(x, (y1 + y2) / 2 - (y1 === y2 ? 12 : 0), words, "lab-nat-caption"));
   }
 
   bubble(step) {

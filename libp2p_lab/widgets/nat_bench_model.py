@@ -419,7 +419,7 @@ def _mapping_rule(behaviour: NatBehaviour, row: Row, is_new: bool, remote: str) 
     if not behaviour.translates:
         return f"A firewall: no address is changed; {remote} is noted as called."
     which = "A new mapping" if is_new else "The mapping that is there"
-    return f"{behaviour.mapping} mapping: {_MAPPING[behaviour.mapping]}. {which}, {row.outside}."
+    return f"{behaviour.mapping.capitalize()} mapping: {_MAPPING[behaviour.mapping]}. {which}, {row.outside}."
 
 
 def _passing_rule(behaviour: NatBehaviour, row: Row, src: str) -> str:
@@ -431,7 +431,7 @@ def _passing_rule(behaviour: NatBehaviour, row: Row, src: str) -> str:
             why = f"{_ip(src)} was called from {row.outside}"
         case "address-and-port-dependent":
             why = f"{src} was called from {row.outside}"
-    return f"{behaviour.filtering} filtering: {_WHO[behaviour.filtering]}; {why}."
+    return f"{behaviour.filtering.capitalize()} filtering: {_WHO[behaviour.filtering]}; {why}."
 
 
 def _dropping_rule(
@@ -446,7 +446,7 @@ def _dropping_rule(
             who = ", ".join(called) or "nobody any more"
             which = packet.src if behaviour.filtering != "address-dependent" else _ip(packet.src)
             return (
-                f"{behaviour.filtering} filtering: {_WHO[behaviour.filtering]}. "
+                f"{behaviour.filtering.capitalize()} filtering: {_WHO[behaviour.filtering]}. "
                 f"{row.outside} has called {who}; {which} is not among them."
             )
         case "no mapping":

@@ -212,5 +212,5 @@ async def test_another_setting_ends_a_matrix() -> None:
 def test_the_static_form() -> None:
     bundle = lab.widgets.NatBench(USUAL, STRICT)._repr_mimebundle_()
     assert "stay on the relay" in bundle["text/plain"]
-    assert "address-and-port-dependent filtering" in bundle["text/html"]
+    assert "Address-and-port-dependent filtering" in bundle["text/html"]
     assert "The tables at the end" in bundle["text/html"]
