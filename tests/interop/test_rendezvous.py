@@ -2,7 +2,7 @@
 
 Its messages are those of the spec but for one field. Where the spec has a signed peer record (field 2 of a
 registration, bytes), py-libp2p has a message without a signature: the peer's id and its addresses. No other
-implementation at hand has rendezvous at all. So this proves: the framing, all five kinds of messages, every other field,
+implementation at hand has rendezvous at all. So this proves: framing, all five kinds of messages, every other field,
 the numbers of the statuses, cookies and pages, in both directions. It does not prove that somebody else opens our
 signed records there; that our envelopes verify elsewhere is proven with identify.
 """
