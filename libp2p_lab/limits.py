@@ -262,6 +262,9 @@ class Limits:
         1024  # messages that one subscriber has not taken; newer are dropped
     )
     pubsub_px_dials: int = 8  # peers from a PRUNE dialed at once; go-libp2p-pubsub Connectors
+    pubsub_search_interval: float = 5.0  # between two looks for peers of topics; doubled in vain
+    pubsub_search_interval_max: float = 300.0  # the longest
+    pubsub_search_peers: int = 20  # named in one look that are looked at
     chat_file: int = 4 * 1024 * 1024  # a file in the chat room; it is held in memory
     pubsub_explicit_interval: float = 300.0  # between two looks at explicit peers; v1.1: 5 minutes
 

@@ -218,6 +218,19 @@ class Rendezvous:
         self._stop_keeping(self._host.resolve(point)[0], namespace)
         await self.unregister(point, namespace)
 
+    def at(self, point: PeerRef) -> MeetingPoint:
+        """This point alone, as something that advertises and finds namespaces: a DHT can take its place."""
+        return MeetingPoint(self, point)
+
+    def depart(self, point: PeerRef, namespace: str) -> None:
+        """As `leave`, in the background; if the point cannot be told, the registration expires."""
+        self._stop_keeping(self._host.resolve(point)[0], namespace)
+        self._host.create_task(self._depart(point, namespace))
+
+    async def _depart(self, point: PeerRef, namespace: str) -> None:
+        with contextlib.suppress(LabError, OSError):
+            await self.unregister(point, namespace)
+
     def _stop_keeping(self, point: PeerId, namespace: str) -> None:
         task = self._kept.pop((point, namespace), None)
         if task is not None:
@@ -315,3 +328,30 @@ class Rendezvous:
                 return answer
             finally:
                 await stream.close()
+
+
+class MeetingPoint:
+    """One rendezvous point, asked as a DHT is: `KadDHT.advertise`, `stop_advertising`, `find_peers`.
+
+    Args:
+        rendezvous: the service of our host.
+        point: the meeting point.
+    """
+
+    def __init__(self, rendezvous: Rendezvous, point: PeerRef) -> None:
+        self._rendezvous = rendezvous
+        self._point = point
+
+    async def advertise(self, namespace: str) -> int:
+        """As `Rendezvous.keep`."""
+        return await self._rendezvous.keep(self._point, namespace)
+
+    def stop_advertising(self, namespace: str) -> None:
+        """As `Rendezvous.depart`, in the background."""
+        self._rendezvous.depart(self._point, namespace)
+
+    async def find_peers(self, namespace: str, count: int = 20) -> AsyncGenerator[PeerInfo]:
+        """Who stands on the list, up to `count` of them; 0 for as many as the point names."""
+        found = await self._rendezvous.discover(self._point, namespace, count or None)
+        for peer in found.peers:
+            yield peer

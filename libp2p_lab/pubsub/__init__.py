@@ -12,6 +12,7 @@ Read in this order:
     score.py             what peers think of each other
     gossipsub.py         the three together
     outbox.py subscription.py pubsub.py services.py    streams, validators and subscriptions: the driver
+    discovery.py         where a topic's peers come from when there are too few
     seqno.py             a validator for those who fear old messages
     events.py            what routers tell the trace
     chat.py              an application: the room of universal-connectivity
@@ -23,6 +24,7 @@ Spec pages: pubsub/README.md, pubsub/gossipsub/gossipsub-v1.0.md, v1.1, v1.2, v1
 """
 
 from libp2p_lab.pubsub.chat import Chat
+from libp2p_lab.pubsub.discovery import Discovery
 from libp2p_lab.pubsub.floodsub import FloodSubRouter
 from libp2p_lab.pubsub.gossipsub import GossipSubRouter
 from libp2p_lab.pubsub.parameters import (
@@ -43,6 +45,7 @@ from libp2p_lab.pubsub.subscription import ReceivedMessage, Subscription
 __all__ = [
     "RPC",
     "Chat",
+    "Discovery",
     "FloodSub",
     "FloodSubRouter",
     "GossipSub",

@@ -134,3 +134,19 @@ class ValidatorFailed:
 
     topic: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSearched:
+    """A topic had too few peers, and more were looked for.
+
+    Attributes:
+        missing: how many were wanted.
+        found: how many were named.
+        joined: how many of them are newly connected.
+    """
+
+    topic: str
+    missing: int
+    found: int
+    joined: int

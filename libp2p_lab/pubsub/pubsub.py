@@ -31,6 +31,7 @@ from libp2p_lab.identity.envelope import PeerRecord
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import READ_SIZE, MuxedStream
+from libp2p_lab.pubsub.discovery import Discovery, TopicSearch
 from libp2p_lab.pubsub.events import ValidatorFailed
 from libp2p_lab.pubsub.outbox import Outbox
 from libp2p_lab.pubsub.pubsub_messages import RPC, Message, PXPeer
@@ -86,6 +87,8 @@ class PubSub:
         explicit_peers: peers to stay connected to, and to send everything.
         heartbeat_interval: seconds between two heartbeats of the router.
         first_seqno: the number of our first message; only simulations replace it.
+        discovery: where peers of topics are found; None for nowhere.
+        enough: below how many peers of a topic more are looked for there.
 
     Attributes:
         is_paused: whether the router's heart stands still. `beat` makes it beat once.
@@ -102,6 +105,8 @@ class PubSub:
         explicit_peers: Iterable[PeerInfo] = (),
         heartbeat_interval: float = 1.0,
         first_seqno: Callable[[], int] = time.time_ns,
+        discovery: Discovery | None = None,
+        enough: Callable[[], int] = lambda: 1,
     ) -> None:
         if policy is SignaturePolicy.STRICT_NO_SIGN and message_id is default_message_id:
             raise LocalError("without authors messages need names of another kind: give message_id")
@@ -117,6 +122,9 @@ class PubSub:
         self._validating = 0
         self._dialing = 0
         self._heart: asyncio.Task[None] | None = None
+        self._search: TopicSearch | None = None
+        if discovery is not None:
+            self._search = TopicSearch(discovery, lambda: self.topics, self.peers, enough)
         self.is_paused = False
         self._host: Host
         self.router: Router
@@ -131,9 +139,14 @@ class PubSub:
             host.set_handler(protocol, self._listen, max_streams_per_peer=2)
         host.on_connect(self._connected)
         host.on_disconnect(self._disconnected)
+        if self._search is not None:
+            search = self._search
+            host.on_start(lambda: search.start(host))
 
     async def close(self) -> None:
         """As `Service.close`."""
+        if self._search is not None:
+            self._search.close()
         for subscriptions in [*self._subscriptions.values()]:
             for subscription in [*subscriptions]:
                 subscription.cancel()
@@ -155,6 +168,7 @@ class PubSub:
         if len(readers) == 1:
             self.router.join(topic, self._now())
             self._act()
+            self._topics_changed()
         return subscription
 
     def _unsubscribe(self, subscription: Subscription) -> None:
@@ -165,6 +179,11 @@ class PubSub:
             if self._host.is_running:
                 self.router.leave(subscription.topic, self._now())
                 self._act()
+                self._topics_changed()
+
+    def _topics_changed(self) -> None:
+        if self._search is not None:
+            self._search.wake()
 
     @property
     def topics(self) -> list[str]:

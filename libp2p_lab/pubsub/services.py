@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from libp2p_lab.errors import LocalError
 from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.peer_id import PeerId
+from libp2p_lab.pubsub.discovery import Discovery
 from libp2p_lab.pubsub.floodsub import FloodSubRouter
 from libp2p_lab.pubsub.gossipsub import PROTOCOL_IDS, GossipSubRouter
 from libp2p_lab.pubsub.parameters import GossipSubParameters, ScoreParameters, ScoreThresholds
@@ -63,6 +64,8 @@ class GossipSub(PubSub):
         allow_topic: which of the topics that peers want are taken down.
         protocols: the versions to speak, the preferred first.
         first_seqno: the number of our first message; only simulations replace it.
+        discovery: where more peers are found when a topic has fewer than D_low: a `KadDHT` of this host, or
+            `Rendezvous.at(point)`; None for nowhere.
 
     Spec: pubsub/gossipsub/gossipsub-v1.1.md
     """
@@ -80,6 +83,7 @@ class GossipSub(PubSub):
         allow_topic: Callable[[str], bool] | None = None,
         protocols: Sequence[str] = PROTOCOL_IDS,
         first_seqno: Callable[[], int] = time.time_ns,
+        discovery: Discovery | None = None,
     ) -> None:
         parameters = parameters if parameters is not None else GossipSubParameters()
         explicit = tuple(explicit_peers)
@@ -114,6 +118,8 @@ class GossipSub(PubSub):
             explicit_peers=explicit,
             heartbeat_interval=parameters.heartbeat_interval,
             first_seqno=first_seqno,
+            discovery=discovery,
+            enough=lambda: self.parameters.D_low,
         )
 
     @property
