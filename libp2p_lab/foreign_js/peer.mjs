@@ -12,6 +12,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { autoNAT } from '@libp2p/autonat'
+import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import {
   generateKeyPair,
@@ -226,6 +228,8 @@ const commands = {
     relay, // options of a relay; is none without
     punches = false, // by DCUtR
     calls = false, // out to the local network, by mDNS; whom it finds is told as events "discovered"
+    autonat = [], // versions of the protocol that it asks by, and answers
+    dial_timeout: dialTimeout, // in milliseconds
     announce = [] // addresses to tell besides those at which it listens
   }) {
     if (node != null) throw new Error('already started')
@@ -250,7 +254,7 @@ const commands = {
       connectionEncrypters: pick(SECURITY, security, 'secure channel'),
       streamMuxers: pick(MUXERS, muxers, 'muxer'),
       // Tests connect more often from one address than the five times a second that are let in otherwise.
-      connectionManager: { inboundConnectionThreshold: 1000 },
+      connectionManager: { inboundConnectionThreshold: 1000, ...(dialTimeout == null ? {} : { dialTimeout }) },
       services: {
         // one stream at a time is its default: too few for a peer that asks by itself and is told to ask
         identify: identify({ maxInboundStreams: 16 }),
@@ -261,7 +265,9 @@ const commands = {
         ...(pubsub == null ? {} : { pubsub: PUBSUB[pubsub](pubsubOptions) }),
         ...(dht ? { dht: numbersDHT() } : {}),
         ...(relay == null ? {} : { relay: circuitRelayServer(relay) }),
-        ...(punches ? { dcutr: dcutr() } : {})
+        ...(punches ? { dcutr: dcutr() } : {}),
+        ...(autonat.includes(1) ? { autonat: autoNAT() } : {}),
+        ...(autonat.includes(2) ? { autonat2: autoNATv2() } : {})
       }
     })
     node.services.pubsub?.addEventListener('message', ({ detail }) => {
@@ -398,6 +404,18 @@ const commands = {
   async reserve ({ addr }) {
     await node.components.transportManager.listen([multiaddr(`${addr}/p2p-circuit`)])
     return commands.addrs()
+  },
+
+  // What it knows of its own addresses: of which kind they are, and whether AutoNAT has found them reachable.
+  own_addrs () {
+    return node.components.addressManager.getAddressesWithMetadata()
+      .map(({ multiaddr, type, verified }) => ({ addr: multiaddr.toString(), type, verified }))
+  },
+
+  // A router of ours passes a port on, it is told. Whether that is so is for AutoNAT to find out.
+  map_port ({ inner_ip: ip, inner_port: port, outer_ip: outerIp, outer_port: outerPort }) {
+    node.components.addressManager.addPublicAddressMapping(ip, port, outerIp, outerPort, 'tcp')
+    return null
   },
 
   // Who has a place at the relay that we are.

@@ -49,6 +49,7 @@ from libp2p_lab.nat.autonat_messages import (
 )
 from libp2p_lab.nat.events import AddrJudged, ReachabilityChanged
 from libp2p_lab.nat.relay import is_public
+from libp2p_lab.wire.byte_stream import read_message_or_end
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host, PeerRef
@@ -149,6 +150,7 @@ class AutoNAT:
         serve: whether we try for others.
         allow_private: whether private addresses are asked about and dialed: for laboratories and houses.
         servers: how many must agree.
+        automatic: whether it asks by itself whoever can try, and is connected.
         dialer: makes the host that dials back; None for one like ours, with a key of its own and without listening.
 
     Attributes:
@@ -163,9 +165,11 @@ class AutoNAT:
         serve: bool = True,
         allow_private: bool = False,
         servers: int = SERVERS,
+        automatic: bool = True,
         dialer: Callable[[], Host] | None = None,
     ) -> None:
         self._serve = serve
+        self._automatic = automatic
         self._allow_private = allow_private
         self._judge = Judge(servers)
         self._make_dialer = dialer
@@ -184,8 +188,9 @@ class AutoNAT:
         host.set_handler(BACK_PROTOCOL, self._take_dial_back, max_streams_per_peer=2)
         if self._serve:
             host.set_handler(DIAL_PROTOCOL, self._answer, max_streams_per_peer=2)
-        host.on_connect(self._on_connect)
-        host.on_change(self._on_change)
+        if self._automatic:
+            host.on_connect(self._on_connect)
+            host.on_change(self._on_change)
 
     async def close(self) -> None:
         """As `Service.close`."""
@@ -286,9 +291,26 @@ class AutoNAT:
         return verdict
 
     async def _talk(self, stream: MuxedStream, request: DialRequest) -> DialResponse:
-        """The request, what it costs, the response."""
+        """The request, what it costs, the response.
+
+        js-libp2p refuses address by address, and goes on to the next: its refusal of the last one counts.
+        """
         await self._send(stream, request)
-        message = await self._receive(stream)
+        response = await self._hear(stream, request)
+        for _ in request.addrs[1:]:
+            if response.status is not ResponseStatus.E_DIAL_REFUSED:
+                break
+            message = await read_message_or_end(stream, MAX_MESSAGE)
+            if message is None:  # others refuse once, and that is all
+                break
+            response = await self._hear(stream, request, decode(message))
+        return response
+
+    async def _hear(
+        self, stream: MuxedStream, request: DialRequest, first: Message | None = None
+    ) -> DialResponse:
+        """A response, after what it costs."""
+        message = first if first is not None else await self._receive(stream)
         if isinstance(message, DialDataRequest):
             if message.index >= len(request.addrs) or not 0 < message.size <= DEAREST:
                 raise ProtocolViolation(

@@ -1,6 +1,6 @@
 """The same small network in a real kernel: a network namespace for each machine, NAT by nftables or iptables.
 
-wan, a bridge, 1.2.3.0/24      relay 1.2.3.10 and .11
+wan, a bridge, 1.2.3.0/24      relay 1.2.3.10 and .11; at the bridge itself 1.2.3.20 and .21
  ├── router A 1.2.3.101 / 10.1.0.1 ── host A 10.1.0.2
  └── router B 1.2.3.102 / 10.2.0.1 ── host B 10.2.0.2
 """
@@ -113,6 +113,8 @@ class KernelLab:
             self._run(where, "ip link set lo up")
         self._run("wan", "ip link add br0 type bridge")
         self._run("wan", "ip link set br0 up")
+        for ip in ("1.2.3.20", "1.2.3.21"):
+            self._run("wan", f"ip addr add {ip}/24 dev br0")
         for where, ips in (
             ("relay", ("1.2.3.10", "1.2.3.11")),
             ("routerA", ("1.2.3.101",)),

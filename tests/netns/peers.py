@@ -1,5 +1,5 @@
 """Whole hosts for the small network: `python -m tests.netns.peers relay`, `called tcp <relay>`, `caller tcp <address>`,
-`mapped UPnP 4001 <relay>`, `direct <address>`.
+`mapped UPnP 4001 <relay>`, `direct <address>`, `prober <ip> <port>`, `asker <server> <address> …`.
 
 Each prints one line of JSON when it is ready, and one with what became of it.
 """
@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import libp2p_lab as lab
+from libp2p_lab.nat.autonat_messages import DialDataRequest, DialResponse
 from libp2p_lab.nat.events import PortMapped, RouterRestarted
 from libp2p_lab.nat.gateway import default_gateway
 from libp2p_lab.nat.port_control import PortControl
@@ -125,6 +126,45 @@ async def caller(kind: str, addr: str, ip: str = "") -> None:
         say(relayed=relayed, transport=transport, echoed=len(await reading) == size)
 
 
+# -- reachability -----------------------------------------------------------------------------------------------
+
+
+async def prober(ip: str, port: str) -> None:
+    """Tries for others, and says what it answered them."""
+    limits = lab.Limits(autonat_dial_timeout=2.0)  # nothing is far away here
+    services = [lab.Identify(), lab.AutoNAT()]
+    listen = [at(ip, "tcp", int(port))]
+    async with lab.Host(listen=listen, services=services, limits=limits) as host:
+
+        def report(entry: lab.Entry) -> None:
+            if entry.direction == "sent":
+                match entry.what:
+                    case DialResponse(status, _, dial):
+                        say(answer=status.name, dial=dial.name)
+
+        host.trace.listen(report)
+        say(addr=str(host.addrs[0]))
+        await asyncio.Event().wait()
+
+
+async def asker(server: str, *addrs: str) -> None:
+    """Listens everywhere at port 4001, and asks one server about addresses of its own, one after the other."""
+    services = [lab.Identify(), lab.AutoNAT(automatic=False)]
+    async with lab.Host(listen=[at("0.0.0.0", "tcp")], services=services) as host:
+        for addr in addrs:
+            paid: list[int] = []
+            host.trace.listen(
+                lambda e, paid=paid: (
+                    paid.append(e.what.size) if isinstance(e.what, DialDataRequest) else None
+                )
+            )
+            try:
+                verdict = await host.autonat.ask(server, [addr])
+                say(reached=verdict.reached, paid=paid)
+            except lab.LabError as error:
+                say(error=f"{type(error).__name__}: {error}", paid=paid)
+
+
 if __name__ == "__main__":
     programs = {
         "relay": relay,
@@ -132,5 +172,7 @@ if __name__ == "__main__":
         "caller": caller,
         "mapped": mapped,
         "direct": direct,
+        "prober": prober,
+        "asker": asker,
     }
     asyncio.run(programs[sys.argv[1]](*sys.argv[2:]))
