@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from libp2p_lab.content.mdns_records import (
     service_name,
 )
 from libp2p_lab.errors import LimitExceeded, LocalError, MalformedMessage, ProtocolViolation
+from tests.support import require
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -221,6 +223,29 @@ def test_two_names_of_one_peer_are_one_neighbour() -> None:
 # -- on this machine's loopback -------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def multicast() -> None:
+    """What one socket calls out on loopback is heard by another: not so everywhere."""
+    group = ("224.0.0.251", 5399)  # not where others talk
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+    ):
+        ear.settimeout(5)
+        heard = b""
+        with contextlib.suppress(OSError):
+            ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ear.bind(("", group[1]))
+            here = socket.inet_aton("127.0.0.1")
+            ear.setsockopt(
+                socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group[0]) + here
+            )
+            mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
+            mouth.sendto(b"hello", group)
+            heard = ear.recv(100)
+    require(heard == b"hello", "this machine has no multicast on its loopback")
+
+
 def neighbour(**options: Any) -> lab.Host:
     mdns = lab.MDNS(["127.0.0.1"], **options)
     services = [lab.Identify(), lab.Ping(), mdns]
@@ -235,6 +260,7 @@ async def found(host: lab.Host, wanted: lab.PeerId) -> lab.PeerInfo:
     raise AssertionError("it never ends by itself")
 
 
+@pytest.mark.usefixtures("multicast")
 async def test_two_hosts_find_each_other_and_part() -> None:
     async with neighbour() as alice:
         lost = heard(alice, NeighbourLost)
@@ -251,6 +277,7 @@ async def test_two_hosts_find_each_other_and_part() -> None:
         assert bob.peer_id not in [info.peer_id for info in alice.mdns.neighbours]
 
 
+@pytest.mark.usefixtures("multicast")
 async def test_a_new_address_is_called_out_and_whoever_asks_is_dialed() -> None:
     async with neighbour() as alice, neighbour(dial=True, announce=False) as bob:
         said = heard(alice, Announced)
@@ -267,6 +294,7 @@ async def test_a_new_address_is_called_out_and_whoever_asks_is_dialed() -> None:
         assert bob.peer_id not in [info.peer_id for info in alice.mdns.neighbours]
 
 
+@pytest.mark.usefixtures("multicast")
 async def test_a_private_network_keeps_to_itself() -> None:
     psk = bytes(range(32))
 
