@@ -79,13 +79,25 @@ def is_local(addr: Multiaddr) -> bool:
     return first.name.startswith("dns") and first.value.lower().endswith(".local")
 
 
+def _is_loopback(addr: Multiaddr) -> bool:
+    first = addr.parts[0]
+    return first.name in ("ip4", "ip6") and ipaddress.ip_address(first.value).is_loopback
+
+
 def announcement(
     peer: PeerId, addrs: Iterable[Multiaddr], limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Multiaddr, ...]:
-    """Which of a peer's addresses it announces, each ending in /p2p: the first that fit into one packet."""
+    """Which of a peer's addresses it announces, each ending in /p2p: the first that fit into one packet.
+
+    Those of loopback only if there are no others: on another machine they lead nowhere.
+
+    Spec: discovery/mdns.md#issues
+    """
+    near = [addr.with_peer(peer) for addr in addrs if is_local(addr)]
+    outside = [addr for addr in near if not _is_loopback(addr)]
     chosen: list[Multiaddr] = []
     room = limits.mdns_txt_sent
-    for addr in dict.fromkeys(addr.with_peer(peer) for addr in addrs if is_local(addr)):
+    for addr in dict.fromkeys(outside or near):
         needed = 1 + len(KEY) + 1 + len(str(addr))
         fits = needed <= min(room, 1 + MAX_STRING) and len(chosen) < limits.mdns_addrs
         if fits and not any(name in FOR_BROWSERS for name in addr.names):

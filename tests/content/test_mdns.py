@@ -98,6 +98,9 @@ def test_what_is_announced_fits_and_is_local() -> None:
         LAN.with_peer(ALICE),
         QUIC.with_peer(ALICE),
     )
+    home = [lab.Multiaddr("/ip4/127.0.0.1/tcp/4001"), lab.Multiaddr("/ip6/::1/tcp/4001")]
+    assert announcement(ALICE, [*home, LAN]) == (LAN.with_peer(ALICE),)
+    assert announcement(ALICE, home) == tuple(addr.with_peer(ALICE) for addr in home)
     many = [lab.Multiaddr(f"/ip4/10.0.0.{n}/tcp/4001") for n in range(100)]
     chosen = announcement(ALICE, many)
     assert len(chosen) == lab.Limits().mdns_addrs or len(encode_txt(chosen)) > 1200
