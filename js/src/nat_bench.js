@@ -14,6 +14,11 @@ const PORTS = [
   ["random", "random"],
   ["sequential", "the next one"],
 ];
+const SWITCHES = [
+  ["rejects", "answers strangers “no”", "Tells who is not let in that he is not (RST, ICMP), instead of saying nothing"],
+  ["rst_closes", "a “no” shuts its door", "A RST from outside takes back what a SYN has opened, as in Linux"],
+  ["simultaneous_open", "lets SYNs cross", "A SYN may answer a SYN"],
+];
 const SPEECH = [
   ["datagrams", "Datagrams", "Two small programs and nothing else: the clearest to look at"],
   ["tcp", "Hosts, TCP", "The lab's hosts: relay, DCUtR, simultaneous open"],
@@ -99,8 +104,10 @@ function render({ model, el }) {
       filtering: choice("filtering", "Filtering", WAYS, "Who outside may answer?"),
       ports: choice("ports", "Outer port", PORTS, "Which outer port a new mapping gets"),
     };
-    const rejects = h("input", { type: "checkbox", "data-home": `${who}.rejects`, onchange: () => change({ type: "home", who, name: "rejects", value: rejects.checked }) });
-    const crossing = h("input", { type: "checkbox", "data-home": `${who}.simultaneous_open`, onchange: () => change({ type: "home", who, name: "simultaneous_open", value: crossing.checked }) });
+    const switches = SWITCHES.map(([name, label, title]) => {
+      const input = h("input", { type: "checkbox", "data-home": `${who}.${name}`, onchange: () => change({ type: "home", who, name, value: input.checked }) });
+      return { name, input, element: h("label", { "data-rule": name, title }, input, label) };
+    });
     const rows = h("tbody", {});
     const element = h(
       "section",
@@ -110,12 +117,11 @@ function render({ model, el }) {
       h(
         "div",
         { class: "lab-nat-switches" },
-        h("label", { "data-rule": "rejects", title: "Tells strangers that they are not let in (RST, ICMP), instead of saying nothing" }, rejects, "answers strangers “no”"),
-        h("label", { "data-rule": "simultaneous_open", title: "A SYN may answer a SYN" }, crossing, "lets SYNs cross"),
+        switches.map((one) => one.element),
       ),
       h("div", { class: "lab-checks lab-nat-table" }, h("table", { "aria-label": `Mappings of ${who}'s router` }, h("thead", {}, h("tr", {}, ["inside → seen as", "may come in", "left"].map((name) => h("th", { scope: "col" }, name)))), rows)),
     );
-    return { element, choices, rejects, crossing, rows };
+    return { element, choices, switches, rows };
   }
 
   // -- going through the steps ----------------------------------------------------------------------
@@ -200,8 +206,7 @@ function render({ model, el }) {
     for (const [who, panel] of Object.entries(homes)) {
       const home = told.homes[who];
       for (const [name, one] of Object.entries(panel.choices)) one.select.value = home[name];
-      panel.rejects.checked = home.rejects;
-      panel.crossing.checked = home.simultaneous_open;
+      for (const { name, input } of panel.switches) input.checked = home[name];
     }
     for (const [name, one] of Object.entries(pokes)) one.set(told.plan[name]);
     reuse.setAttribute("aria-pressed", String(told.plan.reuse));

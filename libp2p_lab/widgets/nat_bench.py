@@ -25,8 +25,8 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "filtering": ("endpoint-independent", "address-dependent", "address-and-port-dependent"),
     "ports": ("preserve", "random", "sequential"),
     "rejects": (True, False),
+    "rst_closes": (True, False),
     "simultaneous_open": (True, False),
-    "hairpin": (True, False),
 }
 NUMBERS: dict[str, type[int] | type[float]] = {
     "retries": int,

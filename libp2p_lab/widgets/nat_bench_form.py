@@ -96,7 +96,7 @@ def _places(run: Run) -> dict[str, str]:
 
 
 def _home(behaviour: NatBehaviour) -> dict[str, Any]:
-    names = ("mapping", "filtering", "ports", "rejects", "simultaneous_open", "translates")
+    names = ("mapping", "filtering", "ports", "rejects", "rst_closes", "simultaneous_open")
     return {name: getattr(behaviour, name) for name in names}
 
 

@@ -118,6 +118,17 @@ def test_clocks() -> None:
     assert hosts[1] > hosts[0]
 
 
+def test_touchy_routers_ask_for_the_right_moment() -> None:
+    """Routers that refuse, and take a refusal as the end: the two first packets must cross."""
+    touchy = replace(USUAL, rejects=True, rst_closes=True)
+    plan = Plan(touchy, touchy, "tcp", slow=0.0, retries=1)
+    assert run(plan).level == "hole"
+    assert run(replace(plan, slow=0.4)).level != "hole"
+    assert run(replace(plan, by_clock=True)).level == "hole"
+    assert run(replace(plan, by_clock=True, skew=1.0)).level != "hole"
+    assert run(replace(plan, skew=1.0)).level == "hole", "no clocks are compared by DCUtR"
+
+
 def test_other_boxes() -> None:
     assert run(Plan(FULL_CONE, SYMMETRIC)).level == "hole"
     assert run(Plan(FIREWALL, FIREWALL)).level == "hole"
