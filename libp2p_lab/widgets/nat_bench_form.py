@@ -75,7 +75,9 @@ def run_record(run: Run, words: str, cell: tuple[int, int] | None) -> dict[str, 
             "silence": plan.silence,
             "relay_seconds": plan.relay_seconds,
             "relay_bytes": plan.relay_bytes,
-            "timeout": plan.home_a.udp_timeout,
+            "timeout": (
+                plan.home_a.tcp_timeout if plan.speech == "tcp" else plan.home_a.udp_timeout
+            ),
         },
         "homes": {
             name: _home(one) for name, one in zip(HOMES, (plan.home_a, plan.home_b), strict=True)

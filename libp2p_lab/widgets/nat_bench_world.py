@@ -48,8 +48,8 @@ from libp2p_lab.widgets.nat_bench_model import (
     Row,
     Run,
     Tables,
-    steps_of,
 )
+from libp2p_lab.widgets.nat_bench_steps import steps_of
 
 LEAD = 3.0  # seconds ahead for which a time of day is agreed on
 PATIENCE = 3.0  # seconds for a stranger's packet
