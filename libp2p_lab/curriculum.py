@@ -203,6 +203,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         question="How do two peers meet when neither can be called?",
         packages=("nat",),
         cores=(
+            "nat.reachability",
             "nat.autonat_messages",
             "nat.relay_messages",
             "nat.relay_book",

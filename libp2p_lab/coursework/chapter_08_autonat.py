@@ -10,7 +10,8 @@ from libp2p_lab.coursework.exam import REFUSALS, Exam
 from libp2p_lab.coursework.render import shown
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
-from libp2p_lab.nat.autonat import CHEAPEST, DEAREST, Judge, Verdict
+from libp2p_lab.nat.autonat import CHEAPEST, DEAREST
+from libp2p_lab.nat.reachability import Judge, Verdict
 
 TEXT = "autonat/autonat-v2.md#autonat-v2-protocol"
 PAYING = "autonat/autonat-v2.md#amplification-attack-prevention"

@@ -2,8 +2,10 @@
 
 Read in this order:
 
+    reachability.py      can I be called? what several others say, put together
     autonat_messages.py  what is asked: can you reach me here?
     autonat.py           asking others, and trying for others
+    autonat_v1.py        the same by the first version of the protocol, which many still speak
     relay_messages.py    what is said to a relay, and by it; the voucher
     relay_book.py        who has a place, who is switched through, what each may still carry
     relay.py             the relay
@@ -30,12 +32,13 @@ Spec pages: connections/hole-punching.md, autonat/autonat-v2.md, relay/circuit-v
 """
 
 from libp2p_lab.nat.auto_relay import AutoRelay
-from libp2p_lab.nat.autonat import AutoNAT, Verdict
+from libp2p_lab.nat.autonat import AutoNAT
 from libp2p_lab.nat.circuit import RelayClient, RelayRefused
 from libp2p_lab.nat.coordination import Coordination, Punch
 from libp2p_lab.nat.dcutr import DCUtR
 from libp2p_lab.nat.port_mapper import Grant, Mapper, MappingRefused, NoRouter, Outside, Wish
 from libp2p_lab.nat.portmap import PortMap, PortMapping
+from libp2p_lab.nat.reachability import Verdict
 from libp2p_lab.nat.relay import Relay
 from libp2p_lab.nat.relay_book import RelayBook
 from libp2p_lab.nat.relay_messages import Limit, Reservation, Status, Voucher

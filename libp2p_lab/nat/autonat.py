@@ -10,6 +10,8 @@ it wants to be paid first, 30 to 100 thousand bytes, so that nobody has it call 
 
 The client believes a dial only if its own nonce arrives, and an address only if more than three servers agree.
 
+Who knows only version 1 (autonat_v1.py) is asked by that, and answered.
+
 Misconception: AutoNAT opens ports. It only looks.
 
 Spec: autonat/autonat-v2.md
@@ -19,16 +21,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from libp2p_lab.errors import LabError, LocalError, ProtocolViolation
 from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
-from libp2p_lab.limits import Limits
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.nat.autonat_messages import (
@@ -47,100 +47,19 @@ from libp2p_lab.nat.autonat_messages import (
     decode_dial_back,
     encode_dial_back,
 )
+from libp2p_lab.nat.autonat_v1 import PROTOCOL as DIAL_V1_PROTOCOL
+from libp2p_lab.nat.autonat_v1 import AutoNATv1
 from libp2p_lab.nat.events import AddrJudged, ReachabilityChanged
+from libp2p_lab.nat.reachability import SERVERS, Judge, RateLimit, Reachability, Verdict
 from libp2p_lab.nat.relay import is_public
 from libp2p_lab.wire.byte_stream import read_message_or_end
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host, PeerRef
 
-Reachability = Literal["unknown", "public", "private"]
-SERVERS = 4  # that must agree: "more than 3"
 CHEAPEST, DEAREST = 30_000, 100_000  # bytes that a dial elsewhere costs the asker; the spec
 ASKED_AT_ONCE = 4  # servers, when we ask by ourselves
-REMEMBERED = 64  # nonces, and addresses that were judged
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one server found out.
-
-    Attributes:
-        server: who tried.
-        addr: which address.
-        reached: whether the server got there, and our own nonce arrived.
-    """
-
-    server: PeerId
-    addr: Multiaddr
-    reached: bool
-
-
-class Judge:
-    """What several servers say of each address, put together. A core.
-
-    Args:
-        servers: how many must agree.
-
-    A server that changes its mind counts as it spoke last.
-    """
-
-    def __init__(self, servers: int = SERVERS) -> None:
-        self._servers = servers
-        self._said: OrderedDict[Multiaddr, dict[PeerId, bool]] = OrderedDict()
-
-    def add(self, verdict: Verdict) -> None:
-        """One more."""
-        said = self._said.setdefault(verdict.addr, {})
-        said.pop(verdict.server, None)
-        said[verdict.server] = verdict.reached
-        if len(said) > REMEMBERED:
-            del said[next(iter(said))]
-        self._said.move_to_end(verdict.addr)
-        if len(self._said) > REMEMBERED:
-            self._said.popitem(last=False)
-
-    def of(self, addr: Multiaddr) -> Reachability:
-        """Whether an address is reachable, as far as enough of them agree."""
-        said = self._said.get(addr, {})
-        yes = sum(said.values())
-        no = len(said) - yes
-        if max(yes, no) < self._servers or yes == no:
-            return "unknown"
-        return "public" if yes > no else "private"
-
-    def has_heard(self, addr: Multiaddr, server: PeerId) -> bool:
-        """Whether this server has spoken of this address."""
-        return server in self._said.get(addr, {})
-
-    def overall(self, addrs: Sequence[Multiaddr]) -> Reachability:
-        """Public with one public address; private if all that there are, are."""
-        found = {self.of(addr) for addr in addrs}
-        if "public" in found:
-            return "public"
-        return "private" if found == {"private"} else "unknown"
-
-
-class RateLimit:
-    """How often a server does it: in a minute, for everybody and for each. A core."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._times: deque[tuple[float, PeerId]] = deque()
-
-    def allows(self, peer: PeerId, now: float) -> bool:
-        """Whether one more is due; then it counts."""
-        while self._times and now - self._times[0][0] >= 60.0:
-            self._times.popleft()
-        of_peer = sum(other == peer for _, other in self._times)
-        limits = self._limits
-        if (
-            len(self._times) >= limits.autonat_requests
-            or of_peer >= limits.autonat_requests_per_peer
-        ):
-            return False
-        self._times.append((now, peer))
-        return True
+REMEMBERED = 64  # nonces
 
 
 class AutoNAT:
@@ -173,6 +92,7 @@ class AutoNAT:
         self._allow_private = allow_private
         self._judge = Judge(servers)
         self._make_dialer = dialer
+        self._version_1 = AutoNATv1(serve=serve, allow_private=allow_private, dialer=dialer)
         self._callbacks: list[Callable[[Reachability], None]] = []
         self._nonces: OrderedDict[int, asyncio.Event] = OrderedDict()  # of questions that are open
         self._dialing = 0
@@ -185,6 +105,7 @@ class AutoNAT:
         """As `Service.attach`."""
         self._host = host
         self._rate = RateLimit(host.limits)
+        self._version_1.attach(host)
         host.set_handler(BACK_PROTOCOL, self._take_dial_back, max_streams_per_peer=2)
         if self._serve:
             host.set_handler(DIAL_PROTOCOL, self._answer, max_streams_per_peer=2)
@@ -230,20 +151,20 @@ class AutoNAT:
     async def _ask_newcomer(self, server: PeerId) -> None:
         """Somebody is connected that could try: an address that is not settled, and that it has not tried."""
         with contextlib.suppress(LabError, OSError):
-            await self._host.identify_result(server)
-            if DIAL_PROTOCOL not in self._host.peerstore.protocols(server):
-                return
+            protocols = (await self._host.identify_result(server)).protocols
             async with self._asking:
                 open_questions = [
                     addr
                     for addr in self._own_addrs()
                     if self._judge.of(addr) == "unknown" and not self._judge.has_heard(addr, server)
                 ]
-                if open_questions:
+                if open_questions and {DIAL_PROTOCOL, DIAL_V1_PROTOCOL} & set(protocols):
                     await self.ask(server, open_questions)
 
     async def ask(self, server: PeerRef, addrs: Sequence[Multiaddr | str] | None = None) -> Verdict:
         """Let one server try one of these addresses: the first that it is willing to dial.
+
+        One that knows version 1 alone is asked about the first.
 
         Args:
             server: who.
@@ -262,6 +183,10 @@ class AutoNAT:
                 "no address of ours could be reached from outside: there is nothing to ask"
             )
         connection = await self._host.connect(server)
+        if await self._knows_version_1_alone(connection.remote_peer):
+            verdict = await self._version_1.ask(connection.remote_peer, asked[0])
+            self._take(verdict)
+            return verdict
         nonce = self._host.rng.getrandbits(64)
         arrived = self._nonces[nonce] = asyncio.Event()
         if len(self._nonces) > REMEMBERED:
@@ -289,6 +214,12 @@ class AutoNAT:
         if response.dial is not DialStatus.E_DIAL_BACK_ERROR or verdict.reached:
             self._take(verdict)
         return verdict
+
+    async def _knows_version_1_alone(self, server: PeerId) -> bool:
+        with contextlib.suppress(LabError, OSError):
+            protocols = (await self._host.identify_result(server)).protocols
+            return DIAL_V1_PROTOCOL in protocols and DIAL_PROTOCOL not in protocols
+        return False
 
     async def _talk(self, stream: MuxedStream, request: DialRequest) -> DialResponse:
         """The request, what it costs, the response.

@@ -26,7 +26,7 @@ from libp2p_lab.host.webrtc_messages import Message as WebRtcMessage
 from libp2p_lab.identity import KeyPair, Multiaddr, PeerId, PeerRecord
 from libp2p_lab.multiplexing.mplex_frames import Flag, MplexFrame
 from libp2p_lab.multiplexing.yamux_frames import DataFrame, GoAway, Ping, WindowUpdate
-from libp2p_lab.nat import autonat_messages
+from libp2p_lab.nat import autonat_messages, autonat_v1
 from libp2p_lab.nat.dcutr_messages import Connect, Sync
 from libp2p_lab.nat.nat_pmp_messages import PmpAddressResponse, PmpMapResponse
 from libp2p_lab.nat.pcp_messages import PcpAnnounceResponse, PcpMapResponse
@@ -133,6 +133,10 @@ def seeds() -> dict[str, list[bytes]]:
         "autonat": [
             autonat_messages.DialRequest(tuple(addrs), 7).encode(),
             autonat_messages.DialDataResponse(bytes(5)).encode(),
+        ],
+        "autonat_v1": [
+            autonat_v1.Dial(who, tuple(addrs)).encode(),
+            autonat_v1.DialResponse(autonat_v1.Status.OK, "here", addrs[0]).encode(),
         ],
         "relay_hop": [
             HopReserve().encode(),

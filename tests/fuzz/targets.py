@@ -40,6 +40,7 @@ from libp2p_lab.multiplexing.muxer import (
 )
 from libp2p_lab.nat import (
     autonat_messages,
+    autonat_v1,
     dcutr_messages,
     nat_pmp_messages,
     pcp_messages,
@@ -310,6 +311,13 @@ def autonat(data: bytes) -> None:
             assert autonat_messages.decode(message.encode()) == message
 
 
+def autonat_first(data: bytes) -> None:
+    """Version 1. What does not parse is left out, so what is read once is read the same again."""
+    with contextlib.suppress(MalformedMessage):
+        message = autonat_v1.decode(data)
+        assert autonat_v1.decode(message.encode()) == message
+
+
 def blocks(data: bytes) -> None:
     """Bitswap: whatever a block says of itself, its name is that of its bytes."""
     try:
@@ -368,6 +376,7 @@ TARGETS: dict[str, Target] = {
     "dag": dag_node,
     "rendezvous": decoder(rendezvous_messages.decode, encode_it),
     "autonat": autonat,
+    "autonat_v1": autonat_first,
     "relay_hop": decoder(relay_messages.decode_hop, encode_it),
     "relay_stop": decoder(relay_messages.decode_stop, encode_it),
     "relay_voucher": vouchers,

@@ -14,7 +14,7 @@ from libp2p_lab.errors import LabError, LocalError, MalformedMessage, ProtocolVi
 from libp2p_lab.host.events import DialStarted
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.limits import DEFAULT_LIMITS
-from libp2p_lab.nat.autonat import DEAREST, Judge, RateLimit, Verdict
+from libp2p_lab.nat.autonat import DEAREST
 from libp2p_lab.nat.autonat_messages import (
     BACK_PROTOCOL,
     DIAL_PROTOCOL,
@@ -29,6 +29,7 @@ from libp2p_lab.nat.autonat_messages import (
     decode_dial_back,
     encode_dial_back,
 )
+from libp2p_lab.nat.reachability import Judge, RateLimit, Verdict
 from libp2p_lab.nat.relay import is_public
 from libp2p_lab.sim import FULL_CONE, PORT_RESTRICTED, Internet
 from tests.routing.test_cores import peer_id

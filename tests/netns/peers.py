@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import libp2p_lab as lab
+from libp2p_lab.nat import autonat_v1
 from libp2p_lab.nat.autonat_messages import DialDataRequest, DialResponse
 from libp2p_lab.nat.events import PortMapped, RouterRestarted
 from libp2p_lab.nat.gateway import default_gateway
@@ -132,7 +133,7 @@ async def caller(kind: str, addr: str, ip: str = "") -> None:
 async def prober(ip: str, port: str) -> None:
     """Tries for others, and says what it answered them."""
     limits = lab.Limits(autonat_dial_timeout=2.0)  # nothing is far away here
-    services = [lab.Identify(), lab.AutoNAT()]
+    services = [lab.Identify(), lab.AutoNAT(automatic=False)]
     listen = [at(ip, "tcp", int(port))]
     async with lab.Host(listen=listen, services=services, limits=limits) as host:
 
@@ -141,6 +142,8 @@ async def prober(ip: str, port: str) -> None:
                 match entry.what:
                     case DialResponse(status, _, dial):
                         say(answer=status.name, dial=dial.name)
+                    case autonat_v1.DialResponse(status):
+                        say(answer=status.name)
 
         host.trace.listen(report)
         say(addr=str(host.addrs[0]))

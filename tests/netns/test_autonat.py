@@ -72,6 +72,31 @@ async def test_js_tries_for_us_behind_a_router(kernel: KernelLab, nat: Kind, rea
     assert answer == {"reached": reached, "paid": []}
 
 
+async def test_js_asked_by_version_1(kernel: KernelLab) -> None:
+    """It refuses where it does not see us.
+
+    Where it does, it cannot answer: js-libp2p 3.3.11 takes the connection that there is for the dial that it was asked
+    for, and then closes that. Such a question costs us the connection and a typed error, and nothing is learned.
+    """
+    async with js_server(kernel, 1) as server:
+        addrs = ["/ip4/1.2.3.21/tcp/4001", "/ip4/1.2.3.20/tcp/4001"]
+        refused, lost = await ask(kernel, "wan", server, *addrs)
+    assert "E_DIAL_REFUSED" in refused["error"]
+    assert "reached" not in lost
+    assert lost["error"].startswith(("MalformedMessage", "ConnectionLost", "StreamReset"))
+
+
+async def test_we_try_for_js_by_version_1(kernel: KernelLab) -> None:
+    at = "/ip4/1.2.3.20/tcp/4001"
+    with kernel.running("relay", "prober", "1.2.3.10", "4001", module=PEERS) as us:
+        server = (await asyncio.to_thread(line, us))["addr"]
+        async with await js_at(kernel, "wan", listen=[at], autonat=[1]) as js:
+            assert not (await own(js))[at]
+            await js.dial(server)
+            assert await asyncio.to_thread(line, us) == {"answer": "OK"}
+            await until_found(js, at)
+
+
 async def test_we_try_for_js(kernel: KernelLab) -> None:
     at = "/ip4/1.2.3.20/tcp/4001"
     with kernel.running("relay", "prober", "1.2.3.10", "4001", module=PEERS) as us:
