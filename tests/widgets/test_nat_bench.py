@@ -64,12 +64,22 @@ def test_every_number_of_the_matrix_is_run() -> None:
 @pytest.mark.parametrize("speech", ["tcp", "quic"])
 @pytest.mark.parametrize(("a", "b"), [(2, 2), (0, 8), (4, 6), (6, 4), (8, 8)])
 def test_the_hosts_do_as_ever(speech, a, b) -> None:
-    done = run(Plan(NINE[a], NINE[b], speech))
+    done = run(Plan(NINE[a], NINE[b], speech, slow=0.0))
     assert (done.level == "hole") == meet(NINE[a], NINE[b], kind=speech).worked
     assert (done.level in ("hole", "one way")) == one_gets_through(NINE[a], NINE[b])
     assert done.carried > 1000
     assert any("SYNC" in step.words for step in done.steps)
     assert {"alice", "bob"} <= {step.path[0] for step in done.steps if step.new}
+
+
+def test_a_call_that_comes_too_early() -> None:
+    """A SYN that reaches a listener before SYNC does is taken for an ordinary call: nobody is the client."""
+    early = run(Plan(NINE[0], NINE[0], "tcp"))
+    assert early.level == "one way"
+    syn = next(step for step in early.steps if step.kind == "syn" and step.path[-1] == "bob")
+    punch = next(step for step in early.steps if step.words.startswith("bob punches"))
+    assert syn.time < punch.time
+    assert run(Plan(NINE[0], NINE[0], "tcp", slow=0.0)).level == "hole"
 
 
 @pytest.mark.parametrize("speech", ["datagrams", "tcp", "quic"])
