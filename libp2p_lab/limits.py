@@ -275,6 +275,8 @@ class Limits:
     autonat_dials: int = 8  # that a server does at once
     autonat_requests: int = 60  # in a minute, of all; go-libp2p: 60
     autonat_requests_per_peer: int = 12  # in a minute; go-libp2p: 12
+    autonat_recheck: float = 900.0  # until what is settled is asked about again; go-libp2p: 15 min
+    autonat_recheck_servers: int = 8  # that are asked then
 
     # -- ports that a router opens --------------------------------------------------------------------------
     port_map_lease: float = 3600.0  # asked for, renewed at its half; RFC 6886 recommends 2 h

@@ -142,6 +142,7 @@ class Host:
         self._observations = ObservedAddrs(self.limits)
         self._observed: tuple[Multiaddr, ...] = ()  # confirmed
         self._found_out: dict[str, tuple[Multiaddr, ...]] = {}  # by services
+        self._withheld: dict[str, frozenset[Multiaddr]] = {}  # by services
         self._handlers = Handlers(self.limits, self._changed, negotiator)
         self._negotiator = negotiator
         self._swarm = Swarm(
@@ -276,11 +277,20 @@ class Host:
     def addrs(self) -> list[Multiaddr]:
         """Where others can reach us, each ending in `/p2p/<our id>`.
 
-        That is where we listen, what services have found out, and `observed_addrs`.
+        That is where we listen, what services have found out, and `observed_addrs`; without what services withhold.
         """
         return [addr.with_peer(self.peer_id) for addr in self._advertised()]
 
     def _advertised(self) -> list[Multiaddr]:
+        withheld = frozenset().union(*self._withheld.values())
+        return [addr for addr in self._candidates() if addr not in withheld]
+
+    @property
+    def candidate_addrs(self) -> list[Multiaddr]:
+        """Where others might reach us: `addrs`, and what services withhold. As in `addrs`."""
+        return [addr.with_peer(self.peer_id) for addr in self._candidates()]
+
+    def _candidates(self) -> list[Multiaddr]:
         found_out = (addr for addrs in self._found_out.values() for addr in addrs)
         return list(dict.fromkeys((*self._swarm.listen_addrs, *found_out, *self._observed)))
 
@@ -301,6 +311,18 @@ class Host:
         if found:
             self._found_out[source] = found
         if found != before:
+            self._changed()
+
+    def withhold(self, source: str, addrs: Sequence[Multiaddr]) -> None:
+        """A service has found out that nobody reaches us there: others are not told to try.
+
+        Args:
+            source: the service's name. What it said before is replaced.
+            addrs: without our id.
+        """
+        before = self._advertised()
+        self._withheld[source] = frozenset(addrs)
+        if self._advertised() != before:
             self._changed()
 
     @property

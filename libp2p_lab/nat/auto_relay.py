@@ -25,6 +25,7 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
+from libp2p_lab.nat.autonat import AutoNAT
 from libp2p_lab.nat.circuit import RelayClient
 from libp2p_lab.nat.relay_messages import HOP_PROTOCOL
 
@@ -94,8 +95,8 @@ class AutoRelay:
     Args:
         relays: to be asked first: addresses, or peers.
         wanted: how many places to keep.
-        is_needed: whether relays are wanted at all: False for a peer that others can dial directly. None: always.
-            Call `look` when its answer has changed.
+        is_needed: whether relays are wanted at all: False for a peer that others can dial directly.
+            Call `look` when its answer has changed. None: until an `AutoNAT` of the host finds that it is public.
     """
 
     name = "auto_relay"
@@ -147,10 +148,18 @@ class AutoRelay:
     def _start(self) -> None:
         self._client = self._host.service(RelayClient)
         self._client.on_lost.append(self._on_lost)
+        if self._is_needed is None:
+            self._follow_reachability()
         for ref in self._given:
             peer, addrs = self._host.resolve(ref)
             self._host.peerstore.add_addrs(peer, reversed(addrs), provenance="given")
         self._task = self._host.create_task(self._run())
+
+    def _follow_reachability(self) -> None:
+        autonat = next((s for s in self._host.services if isinstance(s, AutoNAT)), None)
+        if autonat is not None:
+            self._is_needed = lambda: autonat.reachability != "public"
+            autonat.on_change(lambda _: self.look())
 
     def look(self) -> None:
         """Something changed: look again whether we have enough."""

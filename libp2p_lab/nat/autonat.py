@@ -10,6 +10,9 @@ it wants to be paid first, 30 to 100 thousand bytes, so that nobody has it call 
 
 The client believes a dial only if its own nonce arrives, and an address only if more than three servers agree.
 
+What is found to be unreachable we no longer tell others (`host.withhold`), and it is asked about again every quarter
+of an hour.
+
 Who knows only version 1 (autonat_v1.py) is asked by that, and answered.
 
 Misconception: AutoNAT opens ports. It only looks.
@@ -112,6 +115,7 @@ class AutoNAT:
         if self._automatic:
             host.on_connect(self._on_connect)
             host.on_change(self._on_change)
+            host.on_start(lambda: self._begin(host))
 
     async def close(self) -> None:
         """As `Service.close`."""
@@ -128,7 +132,7 @@ class AutoNAT:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def _own_addrs(self) -> list[Multiaddr]:
-        plain = [addr.without_peer() for addr in self._host.addrs]
+        plain = [addr.without_peer() for addr in self._host.candidate_addrs]
         return [
             addr for addr in plain if "p2p-circuit" not in addr.names and self._may_be_asked(addr)
         ]
@@ -148,17 +152,47 @@ class AutoNAT:
                 self._host.create_task(self._ask_newcomer(server))
         self._known = addrs
 
+    def _begin(self, host: Host) -> None:
+        host.create_task(self._recheck())
+
+    async def _recheck(self) -> None:
+        """A router is replaced, a port closed: what was so a quarter of an hour ago is asked about again.
+
+        Spec: autonat/autonat-v1.md#autonat-protocol
+        """
+        host = self._host
+        while True:
+            await asyncio.sleep(host.limits.autonat_recheck * host.rng.uniform(0.9, 1.1))
+            connected = list({c.remote_peer: None for c in host.connections if not c.relayed})
+            host.rng.shuffle(connected)
+            asked = 0
+            for server in connected:
+                with contextlib.suppress(LabError, OSError):
+                    if not await self._can_try(server):
+                        continue
+                    asked += 1
+                    addrs = self._own_addrs()
+                    host.rng.shuffle(addrs)  # a server tries the first
+                    await self.ask(server, addrs)
+                if asked >= host.limits.autonat_recheck_servers:
+                    break
+
+    async def _can_try(self, server: PeerId) -> bool:
+        protocols = (await self._host.identify_result(server)).protocols
+        return DIAL_PROTOCOL in protocols or DIAL_V1_PROTOCOL in protocols
+
     async def _ask_newcomer(self, server: PeerId) -> None:
         """Somebody is connected that could try: an address that is not settled, and that it has not tried."""
         with contextlib.suppress(LabError, OSError):
-            protocols = (await self._host.identify_result(server)).protocols
+            if not await self._can_try(server):
+                return
             async with self._asking:
                 open_questions = [
                     addr
                     for addr in self._own_addrs()
                     if self._judge.of(addr) == "unknown" and not self._judge.has_heard(addr, server)
                 ]
-                if open_questions and {DIAL_PROTOCOL, DIAL_V1_PROTOCOL} & set(protocols):
+                if open_questions:
                     await self.ask(server, open_questions)
 
     async def ask(self, server: PeerRef, addrs: Sequence[Multiaddr | str] | None = None) -> Verdict:
@@ -276,7 +310,9 @@ class AutoNAT:
         probe = self._host.probe.on("autonat")
         if probe.trace.listeners:
             probe.emit("event", AddrJudged(str(verdict.server), str(verdict.addr), verdict.reached))
-        now = self._judge.overall(self._own_addrs())
+        own = self._own_addrs()
+        self._host.withhold(self.name, [addr for addr in own if self._judge.of(addr) == "private"])
+        now = self._judge.overall(own)
         if now == self.reachability or now == "unknown":
             return
         self.reachability = now

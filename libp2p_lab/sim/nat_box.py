@@ -78,6 +78,11 @@ class NatBox:
     def __repr__(self) -> str:
         return f"<NatBox {self.name} {' '.join(self.ips)}: {self.behaviour}>"
 
+    def set_behaviour(self, behaviour: NatBehaviour) -> None:
+        """Other rules from now on. Mappings that there are stay."""
+        self.behaviour = self.table.behaviour = behaviour
+        self._filter.behaviour = _only_filtering(behaviour)
+
     @property
     def gateway(self) -> str:
         """Its address inside."""
