@@ -223,5 +223,7 @@ def cookie_for(secret: bytes, source: tuple[str, int]) -> bytes:
 
 def _reason(error: SSL.Error) -> str:
     """OpenSSL's own words."""
+    if isinstance(error, SSL.SysCallError):
+        return str(error.args[-1])
     reasons = error.args[0] if error.args else []
     return ", ".join(str(reason[-1]) for reason in reasons) or type(error).__name__
