@@ -93,7 +93,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         title="Transports: listening, dialling, negotiating",
         question="How do bytes get from one machine to another, and which protocol do they speak?",
         packages=("transports", "negotiation"),
-        cores=("negotiation.multistream",),
+        cores=("transports.public", "negotiation.multistream"),
         specs=("connections/README.md", "websockets/README.md", "quic/README.md"),
     ),
     Chapter(

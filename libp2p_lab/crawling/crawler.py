@@ -32,11 +32,11 @@ from libp2p_lab.host.peerstore import PeerInfo
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.identity.peer_id import PeerId
 from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
-from libp2p_lab.nat.relay import is_public
 from libp2p_lab.routing.kad import PROTOCOL_ID
 from libp2p_lab.routing.kad_messages import KadMessage, MessageType, Peer
 from libp2p_lab.trace import Probe
 from libp2p_lab.transports.dns import LookUpText, look_up_text, resolve
+from libp2p_lab.transports.public import is_public
 
 if TYPE_CHECKING:
     from libp2p_lab.crawling.crawl_store import CrawlStore

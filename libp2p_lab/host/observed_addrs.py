@@ -26,9 +26,9 @@ from typing import Literal
 
 from libp2p_lab.identity.multiaddr import Multiaddr, Part
 from libp2p_lab.limits import DEFAULT_LIMITS, Limits
+from libp2p_lab.transports.public import NAT64
 
 NatKind = Literal["unknown", "endpoint-independent", "endpoint-dependent"]
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ObservedAddrs:
         if observed is None or ours is None or theirs is None or "p2p-circuit" in seen.names:
             return forgotten
         ip = ipaddress.ip_address(observed.parts[0].value)
-        if ip.is_loopback or ip.is_unspecified or (ip.version == 6 and ip in _NAT64):
+        if ip.is_loopback or ip.is_unspecified or (ip.version == 6 and ip in NAT64):
             return forgotten
         if ours.names != observed.names or not any(_is_same(ours, addr) for addr in listening):
             return forgotten

@@ -54,7 +54,7 @@ from libp2p_lab.nat.autonat_v1 import PROTOCOL as DIAL_V1_PROTOCOL
 from libp2p_lab.nat.autonat_v1 import AutoNATv1
 from libp2p_lab.nat.events import AddrJudged, ReachabilityChanged
 from libp2p_lab.nat.reachability import SERVERS, Judge, RateLimit, Reachability, Verdict
-from libp2p_lab.nat.relay import is_public
+from libp2p_lab.transports.public import is_public
 from libp2p_lab.wire.byte_stream import read_message_or_end
 
 if TYPE_CHECKING:

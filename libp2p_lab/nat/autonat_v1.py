@@ -37,7 +37,7 @@ from libp2p_lab.multiplexing.muxed_connection import MuxedConnection
 from libp2p_lab.multiplexing.muxed_stream import MuxedStream
 from libp2p_lab.nat.pb import autonat_v1_pb2 as pb
 from libp2p_lab.nat.reachability import RateLimit, Verdict
-from libp2p_lab.nat.relay import is_public
+from libp2p_lab.transports.public import is_public
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host

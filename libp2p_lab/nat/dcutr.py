@@ -45,7 +45,7 @@ from libp2p_lab.nat.events import (
     PunchStarted,
     RoundTripMeasured,
 )
-from libp2p_lab.nat.relay import is_public
+from libp2p_lab.transports.public import is_public
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host

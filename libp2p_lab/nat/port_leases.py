@@ -15,7 +15,6 @@ RFC 6886 section 3.7, RFC 6887 sections 8.5 and 11.2.1
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ from libp2p_lab.nat.events import (
     RouterRestarted,
 )
 from libp2p_lab.nat.port_mapper import Grant, MappingRefused, Outside, Wish
+from libp2p_lab.transports.public import is_public_ip
 
 if TYPE_CHECKING:
     import random
@@ -263,12 +263,3 @@ def has_restarted(before: int, then: float, epoch: int, now: float) -> bool:
         return True
     ours, its = now - then, epoch - before
     return ours + 2 < its - its / 16 or its + 2 < ours - ours / 16
-
-
-def is_public_ip(ip: str) -> bool:
-    """Whether the world reaches this address: no private one, none of a provider's own (RFC 6598)."""
-    try:
-        found = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
-    return found.is_global and not found.is_multicast

@@ -29,9 +29,10 @@ from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.nat.events import RouterFound, RouterMissed
 from libp2p_lab.nat.gateway import default_gateway
 from libp2p_lab.nat.port_control import PortControl
-from libp2p_lab.nat.port_leases import Look, Map, PortLeases, Step, Unmap, is_public_ip
+from libp2p_lab.nat.port_leases import Look, Map, PortLeases, Step, Unmap
 from libp2p_lab.nat.port_mapper import Family, Mapper, Wish
 from libp2p_lab.nat.upnp import Upnp
+from libp2p_lab.transports.public import is_public_ip
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host

@@ -14,7 +14,6 @@ The decisions are `relay_book.py`'s. Spec: relay/circuit-v2.md#hop-protocol
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -49,6 +48,7 @@ from libp2p_lab.nat.relay_messages import (
     decode_hop,
     decode_stop,
 )
+from libp2p_lab.transports.public import is_public
 
 if TYPE_CHECKING:
     from libp2p_lab.host.host import Host
@@ -271,22 +271,3 @@ async def _pump(source: MuxedStream, target: MuxedStream, circuit: Circuit, way:
             await target.flush()  # what was within the limit still arrives
             raise LimitExceeded("relay_data", circuit.carried[way] + len(data) - allowed)
     await target.close_write()
-
-
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
-
-
-def is_public(addr: Multiaddr) -> bool:
-    """Whether anybody can dial this: an IP address of the public network, or a name."""
-    ip = addr.value_of("ip4") or addr.value_of("ip6")
-    if ip is None:
-        return any(name.startswith("dns") for name in addr.names)
-    found = ipaddress.ip_address(ip)
-    if isinstance(
-        found, ipaddress.IPv6Address
-    ):  # what carries an IPv4 address is as public as that
-        if found.sixtofour is not None:
-            found = found.sixtofour
-        elif found in NAT64:
-            found = ipaddress.IPv4Address(found.packed[-4:])
-    return found.is_global and not found.is_multicast

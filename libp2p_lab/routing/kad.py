@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -40,6 +39,7 @@ from libp2p_lab.routing.kad_messages import ConnectionType, KadMessage, MessageT
 from libp2p_lab.routing.lookup import ALPHA, DisjointPeers, Lookup, disjoint_lookups
 from libp2p_lab.routing.routing_table import K, RoutingTable
 from libp2p_lab.trace import Probe
+from libp2p_lab.transports.public import is_public
 from libp2p_lab.wire.byte_stream import read_message_or_end
 
 if TYPE_CHECKING:
@@ -452,19 +452,12 @@ class Kademlia:
 
 def public_only(addrs: Sequence[Multiaddr]) -> bool:
     """For `accept` of a WAN DHT: one of the addresses is public."""
-    return any(_is_public(addr) for addr in addrs)
+    return any(is_public(addr) for addr in addrs)
 
 
 def private_only(addrs: Sequence[Multiaddr]) -> bool:
     """For `accept` of a LAN DHT: there is an address, and one that is not public."""
-    return any(not _is_public(addr) for addr in addrs)
-
-
-def _is_public(addr: Multiaddr) -> bool:
-    text = addr.value_of("ip4") or addr.value_of("ip6")
-    if text is None:
-        return any(name.startswith("dns") for name in addr.names)
-    return ipaddress.ip_address(text).is_global
+    return any(not is_public(addr) for addr in addrs)
 
 
 def _peer_id(key: bytes) -> PeerId | None:

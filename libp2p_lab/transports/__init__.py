@@ -12,6 +12,7 @@ Read in this order:
     websocket.py   what begins as HTTP: the way through proxies, and to browsers
     websocket_stream.py    its upgrade and its frames
     dns.py         names in addresses: /dns4, /dns6, /dns, /dnsaddr
+    public.py      which addresses anybody can dial
     dialing.py     the race between a peer's addresses
     signal.py      what the drivers of all chapters wait on
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 from libp2p_lab.errors import DialError, LabError
 from libp2p_lab.identity.multiaddr import Multiaddr
 from libp2p_lab.limits import Limits
+from libp2p_lab.transports.public import is_public
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def rank(addrs: Sequence[Multiaddr], limits: Limits) -> list[Start]:
     relayed = [addr for addr in addrs if "p2p-circuit" in addr.names]
     direct = [addr for addr in addrs if addr not in relayed]
     elsewhere = [addr for addr in direct if _ip(addr) is None]  # memory, names: nothing to wait for
-    public = [addr for addr in direct if (ip := _ip(addr)) is not None and ip.is_global]
+    public = [addr for addr in direct if addr not in elsewhere and is_public(addr)]
     private = [addr for addr in direct if addr not in elsewhere and addr not in public]
     offset = limits.dial_relay_delay if direct else 0.0
     starts = [

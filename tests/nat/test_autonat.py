@@ -30,8 +30,8 @@ from libp2p_lab.nat.autonat_messages import (
     encode_dial_back,
 )
 from libp2p_lab.nat.reachability import Judge, RateLimit, Verdict
-from libp2p_lab.nat.relay import is_public
 from libp2p_lab.sim import FULL_CONE, PORT_RESTRICTED, Internet
+from libp2p_lab.transports.public import is_public
 from tests.routing.test_cores import peer_id
 
 pytestmark = pytest.mark.timeout(120)

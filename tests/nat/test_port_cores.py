@@ -24,8 +24,9 @@ from libp2p_lab.nat.events import (
 )
 from libp2p_lab.nat.gateway import gateway_of
 from libp2p_lab.nat.port_exchange import Exchange, OtherVersion
-from libp2p_lab.nat.port_leases import Look, Map, PortLeases, Unmap, has_restarted, is_public_ip
+from libp2p_lab.nat.port_leases import Look, Map, PortLeases, Unmap, has_restarted
 from libp2p_lab.nat.port_mapper import Grant, MappingRefused, NoRouter, Outside, Wish
+from libp2p_lab.transports.public import is_public_ip
 
 NONCE = bytes(range(12))
 PORTS = st.integers(0, 65_535)
