@@ -296,14 +296,18 @@ def matrix(
 
 # -- a population ---------------------------------------------------------------------------------------------
 
+#: A box that refuses what it does not expect, and takes a refusal as the end.
+TOUCHY = NatBehaviour(rejects=True, rst_closes=True)
 _NO_CROSSING = NatBehaviour(simultaneous_open=False)
 _NO_UDP = NatBehaviour(mapping="address-and-port-dependent", ports="random", blocks_udp=True)
 
 #: Who stands where, in parts of a hundred: an assumption, made to be changed. That most home routers map independently
 #: of the endpoint and filter by address and port is Linux's way; carriers and mobile networks are where symmetric boxes
-#: are. The share of those decides nearly everything: see `with_symmetric`.
+#: are. The share of those decides nearly everything: see `with_symmetric`. Those that refuse bring chance into it:
+#: there it matters whose packet is first, and that depends on the queues of the moment.
 MIX: Mapping[Home, float] = {
-    Home("home router", (PORT_RESTRICTED,)): 48,
+    Home("home router", (PORT_RESTRICTED,)): 40,
+    Home("home router that refuses", (TOUCHY,)): 8,
     Home("restricted cone", (RESTRICTED_CONE,)): 8,
     Home("full cone", (FULL_CONE,)): 8,
     Home("home router behind a carrier's", (NatBehaviour(ports="random"), PORT_RESTRICTED)): 10,
@@ -332,7 +336,7 @@ def draw(seed: int, mix: Mapping[Home, float] = MIX) -> tuple[Home, Home, tuple[
 
 
 def encounter(
-    seed: int, kind: Kind = "tcp", mix: Mapping[Home, float] = MIX, jitter: float = 0.01
+    seed: int, kind: Kind = "tcp", mix: Mapping[Home, float] = MIX, queues: float = 0.02
 ) -> dict[str, object]:
     """One meeting of the population: an experiment for `sweep`. Everything is drawn from the seed.
 
@@ -340,10 +344,12 @@ def encounter(
         seed: which meeting.
         kind: "tcp" or "quic".
         mix: who stands where.
-        jitter: seconds that a packet may take longer on its first metres.
+        queues: seconds that a packet may take longer on the first metres, on average over all meetings: some lines are
+            idle, some are full.
     """
     one, other, at = draw(seed, mix)
-    options = {"delay": 0.005, "jitter": jitter, "loss": 0.001}
+    jitter = random.Random(f"{seed}/queues").expovariate(1 / queues) if queues else 0.0
+    options = {"delay": 0.005, "jitter": jitter, "loss": 0.005}
     found = meet(one, other, kind=kind, seed=seed, regions=WORLD, at=at, **options)
     return {
         "kind": kind,

@@ -21,12 +21,9 @@ from dataclasses import replace
 from libp2p_lab.nat.coordination import Coordination, Punch
 from libp2p_lab.nat.dcutr import DCUtR
 from libp2p_lab.nat.dcutr_messages import PunchMessage
-from libp2p_lab.sim.nat_table import NatBehaviour
-from libp2p_lab.sim.punching import Meeting, meet
+from libp2p_lab.sim.punching import TOUCHY, Meeting, meet
 from libp2p_lab.sim.regions import Geography, Region
 
-#: A box that refuses what it does not expect, and takes a refusal as the end.
-TOUCHY = NatBehaviour(rejects=True, rst_closes=True)
 NEAREST, FARTHEST = 0.02, 0.1  # seconds of the direct way; the meetings are spread evenly between
 LEG = 0.05  # seconds from each of the two to the relay, at least
 

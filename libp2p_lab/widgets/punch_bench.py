@@ -15,15 +15,14 @@ from libp2p_lab.sim.nat_table import (
     PORT_RESTRICTED,
     RESTRICTED_CONE,
     SYMMETRIC,
-    NatBehaviour,
 )
-from libp2p_lab.sim.punching import Street
+from libp2p_lab.sim.punching import TOUCHY, Street
 from libp2p_lab.sim.regions import Geography, Region
 from libp2p_lab.widgets.punch_model import Story, last_story
 
 ROUTERS = {
     "home router": PORT_RESTRICTED,
-    "home router that refuses": NatBehaviour(rejects=True),
+    "home router that refuses": TOUCHY,
     "restricted cone": RESTRICTED_CONE,
     "full cone": FULL_CONE,
     "symmetric": SYMMETRIC,

@@ -6,8 +6,8 @@ import pytest
 
 from libp2p_lab.coursework.chapter_08_timing import EARLIEST, LATEST
 from libp2p_lab.sim import PORT_RESTRICTED, Internet
-from libp2p_lab.sim.punching import meet
-from libp2p_lab.sim.timing import FARTHEST, NEAREST, TOUCHY, meeting, success, uneven
+from libp2p_lab.sim.punching import TOUCHY, meet
+from libp2p_lab.sim.timing import FARTHEST, NEAREST, meeting, success, uneven
 
 pytestmark = pytest.mark.timeout(120)
 
