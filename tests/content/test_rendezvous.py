@@ -249,6 +249,7 @@ class Scene:
     def run(self, story: Any) -> None:
         self.net.run(story, until=10_000.0)
         self.net.close()
+        self.lists.close()
 
 
 def test_a_registration_is_kept_until_its_peer_leaves() -> None:
@@ -313,6 +314,7 @@ def test_a_point_that_was_away_is_asked_again() -> None:
             await asyncio.sleep(100)
             assert [*dict.fromkeys(seen)] == [alice.peer_id, carol.peer_id]
             watching.cancel()
+            lists.close()
 
     scene.run(story())
 

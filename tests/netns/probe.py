@@ -158,14 +158,18 @@ async def punch_udp(ip: str, name: str, room: str, number: int) -> dict[str, Any
     port = await open_port((ip, number))
     request = {"what": "join", "name": name, "room": room}
     port.transport.sendto(json.dumps(request).encode(), OBSERVERS[0])
-    answer = await port.get(20)
-    assert answer is not None, "the relay never introduced us"
-    peer = tuple(json.loads(answer[0]))
     heard = False
+    while True:  # the other may have been introduced first, and its hello may come before what the relay says
+        answer = await port.get(20)
+        assert answer is not None, "the relay never introduced us"
+        if answer[1] == OBSERVERS[0]:
+            break
+        heard = heard or answer[0].startswith(b"hello")
+    peer = tuple(json.loads(answer[0]))
     for _ in range(10):
         port.transport.sendto(f"hello from {name}".encode(), peer)
         if answer := await port.get(0.2):
-            heard = answer[0].startswith(b"hello")
+            heard = heard or answer[0].startswith(b"hello")
             peer = answer[1]
     port.transport.close()
     return {"punched": heard}

@@ -82,11 +82,13 @@ def test_readers_of_a_topic_find_each_other(way: Any) -> None:
 
     net.run(story(), until=2000.0)
     net.close()
+    if way is through_a_point:
+        middle.rendezvous.registrations.close()
 
 
 def test_alone_it_looks_less_and_less_often() -> None:
     net = lab.sim.Internet(seed=9)
-    _, reader, _ = through_a_point(net)
+    point, reader, _ = through_a_point(net)
     alone = net.host("alone", services=reader)
     times: list[float] = []
     alone.trace.listen(
@@ -99,5 +101,6 @@ def test_alone_it_looks_less_and_less_often() -> None:
 
     net.run(story(), until=5000.0)
     net.close()
+    point.rendezvous.registrations.close()
     assert 10 < len(times) < 25
     assert times[-1] - times[-2] >= 300

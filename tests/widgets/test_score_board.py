@@ -137,11 +137,11 @@ async def test_the_worst_is_shown_unless_somebody_is_named(net: Internet, open_p
 async def test_the_static_form_has_a_curve_and_tables(net: Internet) -> None:
     board = ScoreBoard(net, judge="alice", peer=net.hosts_by_name["mallory"].peer_id)
     empty = board._repr_mimebundle_()
-    assert "polyline" not in empty["text/html"]
+    assert "<polyline" not in empty["text/html"]
     misbehave(net)
     net.run_for(4)
     bundle = board._repr_mimebundle_()
-    assert "polyline" in bundle["text/html"]
+    assert "<polyline" in bundle["text/html"]
     assert "invalid messages" in bundle["text/plain"]
     assert "Everybody, the worst first" in bundle["text/html"]
     assert "-0.00" not in bundle["text/plain"]
