@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 from tests.support import REPOSITORY
 from tools.build_notebooks import METADATA
 
 SCREENSHOTS = REPOSITORY / "artifacts" / "screenshots"
 WAIT = 90_000  # milliseconds, for anything that the browser waits for: machines are loaded
-RUN_WAIT = 300_000  # for a whole notebook
+RUN_WAIT = 150_000  # for a whole notebook, which takes a minute at the most
 
 KERNEL_IDLE = """() => {
     const notebook = window.jupyterapp.shell.currentWidget;
@@ -30,6 +30,16 @@ RUN_DONE = """() => {
         cell.model.outputs.toJSON().some(output => output.output_type === 'error'));
     return notebook.sessionContext.session?.kernel?.status === 'idle'
         && (failed || cells.every(cell => cell.model.executionCount !== null));
+}"""
+# What a run has come to, for the message of one that never ends.
+PROGRESS = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget;
+    const kernel = notebook.sessionContext?.session?.kernel;
+    return {
+        status: kernel?.status, connection: kernel?.connectionStatus,
+        cells: notebook.content.widgets.filter(cell => cell.model.type === 'code')
+            .map(cell => cell.model.executionCount),
+    };
 }"""
 OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter(cell => cell.model.type === 'code').map(cell => cell.model.outputs.toJSON())"""
@@ -88,7 +98,11 @@ class LabPage:
         """
         self.open(notebook)
         self.command("notebook:run-all-cells")
-        self.page.wait_for_function(RUN_DONE, timeout=RUN_WAIT)
+        try:
+            self.page.wait_for_function(RUN_DONE, timeout=RUN_WAIT)
+        except TimeoutError as error:
+            progress = self.page.evaluate(PROGRESS)
+            raise AssertionError(f"not all cells ran: {progress}") from error
         return self.error_outputs()
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
