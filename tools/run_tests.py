@@ -131,7 +131,9 @@ def netns() -> bool:
     if looked.returncode:
         print(f"not run: {(looked.stdout + looked.stderr).strip()}")
         return True
-    return run(*inside, sys.executable, "-m", "pytest", "-q", "tests/netns")
+    # Each process lays cables and routers of its own; their names tell whose they are.
+    share = on_all_cores("loadfile", each=1)
+    return run(*inside, sys.executable, "-m", "pytest", "-q", "tests/netns", *share)
 
 
 def install_chromium() -> None:
